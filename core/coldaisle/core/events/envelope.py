@@ -1,0 +1,58 @@
+"""The envelope around each event: before it is stored, as it is stored, and decoded."""
+
+from msgspec import Struct
+
+from coldaisle.core.events.types import AnyEvent
+
+
+class NewEvent(Struct, frozen=True):
+    """An event on its way into the store.
+
+    ``id`` is 16 bytes, chosen by the producer: the store keeps the first event of an id and answers a
+    repetition with the first result. ``time`` is UTC nanoseconds of the source's clock. ``data`` is JSON.
+    """
+
+    id: bytes
+    type: str
+    schema: int
+    time: int
+    actor: str
+    data: bytes
+    correlation_id: bytes | None = None
+    causation_id: bytes | None = None
+
+
+class Recorded(Struct, frozen=True):
+    """An event as the store keeps it.
+
+    ``position`` is its place in the whole history (from 1, without gaps), ``version`` its place in the
+    stream (from 0), ``recorded`` when the store took it (UTC ns).
+    """
+
+    position: int
+    stream: str
+    version: int
+    id: bytes
+    type: str
+    schema: int
+    time: int
+    recorded: int
+    actor: str
+    data: bytes
+    correlation_id: bytes | None = None
+    causation_id: bytes | None = None
+
+
+class Fact(Struct, frozen=True):
+    """A recorded event with its body decoded: what folds and reactors see."""
+
+    position: int
+    stream: str
+    version: int
+    id: bytes
+    time: int
+    recorded: int
+    actor: str
+    correlation_id: bytes | None
+    causation_id: bytes | None
+    body: AnyEvent

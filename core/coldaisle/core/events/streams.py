@@ -1,0 +1,40 @@
+"""Which stream an event belongs to: ``category-id``, KurrentDB's convention."""
+
+from coldaisle.core.events import types as t
+from coldaisle.core.events.types import AnyEvent
+
+
+def stream_of(body: AnyEvent) -> str:
+    """The stream of an event: a pure function of its body."""
+    match body:
+        case t.SamplesRecorded(asset=asset):
+            return f"telemetry-{asset}"
+        case t.LogLinesRecorded(asset=asset) | t.TrapReceived(asset=asset):
+            return f"logs-{asset}"
+        case (
+            t.AssetObserved(asset=asset)
+            | t.AssetLinked(asset=asset)
+            | t.AssetRemoved(asset=asset)
+            | t.DeviceReached(asset=asset)
+            | t.DeviceLost(asset=asset)
+        ):
+            return f"asset-{asset}"
+        case t.AgentStarted(agent=agent) | t.AgentConnected(agent=agent) | t.AgentDisconnected(agent=agent):
+            return f"agent-{agent}"
+        case t.GapRecorded(source=source) | t.InputRejected(source=source):
+            return f"agent-{source}"
+        case (
+            t.AlertOpened(alert=alert)
+            | t.AlertEscalated(alert=alert)
+            | t.AlertCleared(alert=alert)
+            | t.AlertAcknowledged(alert=alert)
+        ):
+            return f"alert-{alert}"
+        case t.DetectorConfigured():
+            return "model-detector"
+        case t.PlaybookPublished(playbook=playbook):
+            return f"playbook-{playbook}"
+        case t.AccessRefused():
+            return "access-api"
+        case _:
+            return f"run-{body.run}"

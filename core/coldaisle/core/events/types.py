@@ -1,0 +1,424 @@
+"""The closed union of everything that can happen.
+
+A published type is never edited. Add a field with a default, or add a new type; ``tests/core/events/golden``
+holds one file for every version ever published, and each must decode for ever. Names are past tense,
+units come last, ids of things are their resource ids (``rack-a01``, not ``assets/rack-a01``).
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Scalar = bool | int | float | str
+Argument = Scalar | None | list[Scalar] | dict[str, Scalar]
+
+Quality = Literal["good", "partial"]
+Severity = Literal["warn", "page"]
+AlertKind = Literal["limit", "state", "novelty", "entity", "unreachable"]
+Edge = Literal["located_in", "powered_by", "cooled_by", "connected_to", "runs_on", "depends_on", "measures"]
+
+
+# --- assets and their relations -------------------------------------------------------------------------
+
+
+class AssetObserved(Struct, frozen=True):
+    """A source saw an asset, with these attributes; later observations replace them."""
+
+    asset: str
+    kind: str
+    attributes: dict[str, str] = {}
+    source: str = ""
+
+
+class AssetLinked(Struct, frozen=True):
+    """``asset`` relates to ``target``: it is located in, powered by, cooled by … the target.
+
+    ``group`` and ``need`` state redundancy: of the links in one group, ``need`` must be up.
+    """
+
+    asset: str
+    edge: Edge
+    target: str
+    group: str = ""
+    need: int = 1
+    source: str = ""
+
+
+class AssetRemoved(Struct, frozen=True):
+    """An asset left the data center."""
+
+    asset: str
+    reason: str = ""
+
+
+class DeviceReached(Struct, frozen=True):
+    """A device answers (again)."""
+
+    asset: str
+    address: str
+    agent: str
+
+
+class DeviceLost(Struct, frozen=True):
+    """A device stopped answering."""
+
+    asset: str
+    address: str
+    agent: str
+    reason: str
+
+
+# --- observations -----------------------------------------------------------------------------------------
+
+
+class SamplesRecorded(Struct, frozen=True):
+    """The values of one asset at one moment, in columns; None where a value was not available.
+
+    Metric names follow Prometheus and OpenTelemetry, unit last: ``inlet_temperature_celsius``,
+    ``if_in_octets_total{interface="eth0"}``.
+    """
+
+    asset: str
+    metrics: tuple[str, ...]
+    values: tuple[float | None, ...]
+    quality: Quality = "good"
+
+
+class LogLine(Struct, frozen=True):
+    """One line; ``severity`` is syslog's number, 0 (emergency) to 7 (debug); ``time`` is UTC ns."""
+
+    time: int
+    severity: int
+    app: str
+    message: str
+
+
+class LogLinesRecorded(Struct, frozen=True):
+    """Lines that an asset logged."""
+
+    asset: str
+    lines: tuple[LogLine, ...]
+    source: str = ""
+
+
+class TrapReceived(Struct, frozen=True):
+    """An SNMP notification: its trap OID and its varbinds as (OID, value text)."""
+
+    asset: str
+    trap_oid: str
+    varbinds: tuple[tuple[str, str], ...] = ()
+    source_address: str = ""
+
+
+class GapRecorded(Struct, frozen=True):
+    """Observations were lost between two moments (UTC ns): what, how many and why."""
+
+    source: str
+    since: int
+    until: int
+    lost_count: int
+    reason: str
+
+
+class InputRejected(Struct, frozen=True):
+    """Something arrived that could not be understood; ``raw`` keeps it, cut at the stated bound."""
+
+    source: str
+    reason: str
+    raw: str
+
+
+# --- agents -----------------------------------------------------------------------------------------------
+
+
+class AgentStarted(Struct, frozen=True):
+    """An agent process began to collect."""
+
+    agent: str
+    host: str
+    agent_version: str
+    collectors: tuple[str, ...] = ()
+
+
+class AgentConnected(Struct, frozen=True):
+    """An agent opened its stream to the server."""
+
+    agent: str
+    address: str
+
+
+class AgentDisconnected(Struct, frozen=True):
+    """An agent's stream ended."""
+
+    agent: str
+    reason: str
+
+
+# --- judgement --------------------------------------------------------------------------------------------
+
+
+class LimitRule(Struct, frozen=True):
+    """A limit on a metric: of a data sheet, an ASHRAE class or a state enumeration.
+
+    A value above ``warn_above``/``page_above`` or below ``warn_below``/``page_below`` breaks it.
+    ``metric`` is the name without labels; ``asset_kind`` empty means every kind.
+    """
+
+    name: str
+    metric: str
+    asset_kind: str = ""
+    warn_above: float | None = None
+    page_above: float | None = None
+    warn_below: float | None = None
+    page_below: float | None = None
+    kind: Literal["limit", "state"] = "limit"
+    source: str = ""
+
+
+class DetectorConfigured(Struct, frozen=True):
+    """The detector configuration in force from here on. Versions matter: models depend on them."""
+
+    limits: tuple[LimitRule, ...]
+    raise_count: int = 3
+    raise_window: int = 5
+    clear_count: int = 3
+    novelty_warn_score: float = 0.54
+    novelty_page_score: float = 0.214
+    entity_warn_score: float = 1.0
+    warmup_seconds: float = 86_400.0
+    warmup_samples: int = 30
+    seed: int = 1
+    versions: dict[str, str] = {}
+
+
+class Evidence(Struct, frozen=True):
+    """Why an alert holds: the statistic, how far, since when, against what."""
+
+    statistic: str
+    value: float
+    threshold: float
+    reference: str
+    since: int
+    samples: tuple[tuple[int, float], ...] = ()
+    novelty_score: float | None = None
+    novelty_shares: tuple[tuple[str, float], ...] = ()
+    entity_score: float | None = None
+    entity_shares: tuple[tuple[str, float], ...] = ()
+    upstream: tuple[str, ...] = ()
+    cause_position: int = 0
+
+
+class AlertOpened(Struct, frozen=True):
+    """A condition became true and held; ``summary`` is the one line for a person."""
+
+    alert: str
+    asset: str
+    metric: str
+    kind: AlertKind
+    severity: Severity
+    summary: str
+    evidence: Evidence
+
+
+class AlertEscalated(Struct, frozen=True):
+    """An open alert became worse."""
+
+    alert: str
+    severity: Severity
+    summary: str
+    evidence: Evidence
+
+
+class AlertCleared(Struct, frozen=True):
+    """The condition ended and stayed away."""
+
+    alert: str
+    summary: str
+    value: float | None = None
+
+
+class AlertAcknowledged(Struct, frozen=True):
+    """A person took notice."""
+
+    alert: str
+    note: str = ""
+
+
+# --- remedies ---------------------------------------------------------------------------------------------
+
+
+class PlaybookPublished(Struct, frozen=True):
+    """A playbook in force: its source text and the hash that plans refer to."""
+
+    playbook: str
+    revision: str
+    source: str
+
+
+class Condition(Struct, frozen=True):
+    """What must be seen in telemetry: a metric of each asset beyond a bound, for a time."""
+
+    assets: tuple[str, ...]
+    metric: str
+    below: float | None = None
+    above: float | None = None
+    for_seconds: float = 0.0
+    within_seconds: float = 60.0
+
+
+class PlannedStep(Struct, frozen=True):
+    """One step, fully resolved: nothing is left to decide when it runs."""
+
+    id: str
+    action: str
+    asset: str
+    arguments: dict[str, Argument]
+    timeout_seconds: float = 30.0
+
+
+class Plan(Struct, frozen=True):
+    """Exactly what a run will do. ``hash`` is what an approval is bound to."""
+
+    playbook: str
+    revision: str
+    parameters: dict[str, Scalar]
+    twin_position: int
+    steps: tuple[PlannedStep, ...]
+    verification: Condition | None
+    expires_at: int
+    hash: str = ""
+
+
+class RunProposed(Struct, frozen=True):
+    """A run waits for approval; ``alert`` and ``policy`` say who asked when it was not a person."""
+
+    run: str
+    plan: Plan
+    reason: str
+    alert: str = ""
+    policy: str = ""
+
+
+class RunApproved(Struct, frozen=True):
+    """A person approved this very plan."""
+
+    run: str
+    plan_hash: str
+    note: str = ""
+
+
+class RunRejected(Struct, frozen=True):
+    """A person rejected the plan; it will not run."""
+
+    run: str
+    reason: str
+
+
+class RunCancelled(Struct, frozen=True):
+    """A person stopped the run; steps already taken stay taken."""
+
+    run: str
+    reason: str
+
+
+class StepStarted(Struct, frozen=True):
+    """The runner is about to act. Without an outcome after it, the outcome is unknown."""
+
+    run: str
+    step: str
+    attempt: int
+
+
+class StepSucceeded(Struct, frozen=True):
+    """The device confirmed: ``observed`` was read back, ``undo`` holds the arguments of the inverse."""
+
+    run: str
+    step: str
+    observed: dict[str, Argument] = {}
+    undo: dict[str, Argument] | None = None
+
+
+class StepFailed(Struct, frozen=True):
+    """The step did not happen, or its outcome could not be established (``outcome_unknown``)."""
+
+    run: str
+    step: str
+    reason: str
+    outcome_unknown: bool = False
+
+
+class StepUndone(Struct, frozen=True):
+    """The inverse of a step was carried out."""
+
+    run: str
+    step: str
+    observed: dict[str, Argument] = {}
+
+
+class VerificationStarted(Struct, frozen=True):
+    """All steps are done; telemetry must now show that they helped."""
+
+    run: str
+    since: int
+
+
+class RunSucceeded(Struct, frozen=True):
+    """Telemetry shows that the run helped: the values that prove it."""
+
+    run: str
+    summary: str
+    observed: dict[str, float] = {}
+
+
+class RunFailed(Struct, frozen=True):
+    """The run did not reach its aim."""
+
+    run: str
+    reason: str
+    verification_failed: bool = False
+
+
+# --- access -----------------------------------------------------------------------------------------------
+
+
+class AccessRefused(Struct, frozen=True):
+    """A call that would change something was refused."""
+
+    method: str
+    reason: str
+    address: str = ""
+
+
+AnyEvent = (
+    AssetObserved
+    | AssetLinked
+    | AssetRemoved
+    | DeviceReached
+    | DeviceLost
+    | SamplesRecorded
+    | LogLinesRecorded
+    | TrapReceived
+    | GapRecorded
+    | InputRejected
+    | AgentStarted
+    | AgentConnected
+    | AgentDisconnected
+    | DetectorConfigured
+    | AlertOpened
+    | AlertEscalated
+    | AlertCleared
+    | AlertAcknowledged
+    | PlaybookPublished
+    | RunProposed
+    | RunApproved
+    | RunRejected
+    | RunCancelled
+    | StepStarted
+    | StepSucceeded
+    | StepFailed
+    | StepUndone
+    | VerificationStarted
+    | RunSucceeded
+    | RunFailed
+    | AccessRefused
+)

@@ -1,0 +1,1 @@
+"""External systems: collect from them, act on them."""

@@ -1,0 +1,1 @@
+"""A simulated data hall that speaks real protocols."""

@@ -1,0 +1,1 @@
+"""The playbook language, the run, the runner and the built-in playbooks."""
