@@ -1,5 +1,7 @@
 """The envelope around each event: before it is stored, as it is stored, and decoded."""
 
+from collections.abc import Awaitable, Callable
+
 from msgspec import Struct
 
 from coldaisle.core.events.types import AnyEvent
@@ -56,3 +58,14 @@ class Fact(Struct, frozen=True):
     correlation_id: bytes | None
     causation_id: bytes | None
     body: AnyEvent
+
+
+class Observation(Struct, frozen=True):
+    """What a collector saw, and when (UTC ns, the source's clock); the spool gives it its id."""
+
+    time: int
+    body: AnyEvent
+
+
+Emit = Callable[[Observation], Awaitable[None]]
+"""Where a collector puts what it saw; waiting on it is the back-pressure."""
