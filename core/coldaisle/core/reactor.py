@@ -1,0 +1,53 @@
+"""What a reactor is: a fold that answers. Detection and remediation policy are reactors.
+
+The answers depend on the history before them and on nothing else: not on the clock, not on where pages
+are cut. So a replay says the same again, and ids derived from (cause, reactor, ordinal) make the second
+recording of an answer the first one.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from coldaisle.core.events.codec import encode
+from coldaisle.core.events.envelope import Fact, NewEvent
+from coldaisle.core.events.ids import derived_id
+from coldaisle.core.events.types import AnyEvent
+
+
+class Reaction(Struct, frozen=True):
+    """An answer to the fact ``cause``."""
+
+    cause: Fact
+    body: AnyEvent
+
+
+class Reactor(Protocol):
+    """Folds facts into its own state and answers. The runtime throws away answers given before."""
+
+    name: str
+
+    def react(self, facts: Sequence[Fact]) -> list[Reaction]:
+        """Take in facts, in order of position, and answer, in the same order."""
+        ...
+
+
+def stamp(reactor: str, reactions: Sequence[Reaction]) -> list[NewEvent]:
+    """The reactions as events: time of the cause, causation, correlation and a derived id."""
+    events: list[NewEvent] = []
+    ordinal, previous = 0, b""
+    for reaction in reactions:
+        cause = reaction.cause
+        ordinal, previous = (ordinal + 1 if cause.id == previous else 0), cause.id
+        events.append(
+            encode(
+                reaction.body,
+                id=derived_id(cause.time, cause.id, reactor, ordinal),
+                time=cause.time,
+                actor=f"reactor/{reactor}",
+                correlation_id=cause.correlation_id or cause.id,
+                causation_id=cause.id,
+            )
+        )
+    return events

@@ -1,0 +1,126 @@
+"""What an event store promises. One contract suite (``tests/core/store/contract.py``) holds every adapter to it.
+
+1. Positions run from 1 without a gap and are never used twice; versions run from 0 in each stream.
+2. An append, also one over many streams, happens whole or not at all.
+3. When ``append`` returns, the events are on disk.
+4. A repetition of an append (the same ids) answers with the first result; a part of one is refused.
+5. A refused append does not disturb its neighbours.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from enum import Enum
+from typing import Protocol
+
+from msgspec import Struct
+
+from coldaisle.core.events.envelope import NewEvent, Recorded
+
+MAX_EVENT_BYTES = 1 << 20
+MAX_APPEND_EVENTS = 10_000
+MAX_PAGE_EVENTS = 1_000
+
+
+class Expected(Enum):
+    """What an append expects of its stream when it does not name a version."""
+
+    ANY = "any"
+    NO_STREAM = "no stream"
+    EXISTS = "exists"
+
+
+class Append(Struct, frozen=True):
+    """Events for one stream; ``expected`` is a version (the last one seen) or an Expected."""
+
+    stream: str
+    events: Sequence[NewEvent]
+    expected: int | Expected = Expected.ANY
+
+
+class Appended(Struct, frozen=True):
+    """Where an append ended: the last version in its stream and the last position."""
+
+    version: int
+    position: int
+
+
+class EventFilter(Struct, frozen=True):
+    """Which events to read. Empty tuples admit all; both must admit an event."""
+
+    stream_prefixes: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+    def admits(self, event: Recorded) -> bool:
+        """Whether the event passes."""
+        return (not self.types or event.type in self.types) and (
+            not self.stream_prefixes or event.stream.startswith(self.stream_prefixes)
+        )
+
+
+EVERYTHING = EventFilter()
+
+
+class Page(Struct, frozen=True):
+    """Events in order. ``position`` is how far the reader has looked, also past what a filter left out.
+
+    ``caught_up`` is set when nothing more was there.
+    """
+
+    events: list[Recorded]
+    position: int
+    caught_up: bool
+
+
+class EventStore(Protocol):
+    """An ordered log of events in streams."""
+
+    async def append(
+        self, stream: str, events: Sequence[NewEvent], expected: int | Expected = Expected.ANY
+    ) -> Appended:
+        """Append to one stream. Raises WrongVersion, DuplicateEvent, TooLarge, StoreFull."""
+        ...
+
+    async def append_many(self, appends: Sequence[Append]) -> list[Appended]:
+        """Append to many streams, whole or not at all; raises as ``append``."""
+        ...
+
+    async def read_stream(
+        self, stream: str, *, after: int = -1, limit: int = MAX_PAGE_EVENTS, backwards: bool = False
+    ) -> list[Recorded]:
+        """Events of a stream with a version above ``after``; backwards: from the newest, below ``after``
+        when it is not -1."""
+        ...
+
+    async def read_all(
+        self,
+        *,
+        after: int = 0,
+        limit: int = MAX_PAGE_EVENTS,
+        backwards: bool = False,
+        only: EventFilter = EVERYTHING,
+    ) -> Page:
+        """Events with a position above ``after``; backwards: from the newest, below ``after`` when not 0."""
+        ...
+
+    def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
+        """Pages from ``after`` on, for ever: what is there, then what comes.
+
+        A slow reader loses nothing and costs no memory: each page is read when it is asked for. A page
+        without events says that the reader is caught up, or how far a filter has looked.
+        """
+        ...
+
+    async def head(self) -> int:
+        """The last position; 0 in an empty store."""
+        ...
+
+    async def position_at(self, time: int) -> int:
+        """The last position recorded at or before ``time`` (UTC ns); 0 when there is none."""
+        ...
+
+    async def load_checkpoint(self, consumer: str) -> int:
+        """How far a consumer got; 0 when it never said."""
+        ...
+
+    async def save_checkpoint(self, consumer: str, position: int) -> None:
+        """Remember how far a consumer got. At-least-once: it may be told again what lies after."""
+        ...
