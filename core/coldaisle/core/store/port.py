@@ -1,4 +1,4 @@
-"""What an event store promises. One contract suite (``tests/core/store/contract.py``) holds every adapter to it.
+"""What an event store promises. One contract suite (``tests/core/store``) holds every adapter to it.
 
 1. Positions run from 1 without a gap and are never used twice; versions run from 0 in each stream.
 2. An append, also one over many streams, happens whole or not at all.
