@@ -1,0 +1,129 @@
+"""The store in memory: for tests, and the model that the other adapters are held to."""
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Sequence
+
+from coldaisle.core.events.envelope import NewEvent, Recorded
+from coldaisle.core.store.check import check_bounds, check_expected, repeated_result
+from coldaisle.core.store.port import (
+    EVERYTHING,
+    MAX_PAGE_EVENTS,
+    Append,
+    Appended,
+    EventFilter,
+    Expected,
+    Page,
+)
+
+
+class MemoryStore:
+    """An EventStore that forgets everything at the end of the process."""
+
+    def __init__(self) -> None:
+        self._log: list[Recorded] = []
+        self._streams: dict[str, list[Recorded]] = {}
+        self._by_id: dict[bytes, Recorded] = {}
+        self._checkpoints: dict[str, int] = {}
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> "MemoryStore":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def append(
+        self, stream: str, events: Sequence[NewEvent], expected: int | Expected = Expected.ANY
+    ) -> Appended:
+        """See EventStore."""
+        return (await self.append_many([Append(stream, events, expected)]))[0]
+
+    async def append_many(self, appends: Sequence[Append]) -> list[Appended]:
+        """See EventStore."""
+        check_bounds(appends)
+        staged: list[Recorded] = []
+        results = [self._stage(append, staged) for append in appends]
+        for event in staged:
+            self._log.append(event)
+            self._streams.setdefault(event.stream, []).append(event)
+            self._by_id[event.id] = event
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        return results
+
+    def _stage(self, append: Append, staged: list[Recorded]) -> Appended:
+        own = [event for event in staged if event.stream == append.stream]
+        version = len(self._streams.get(append.stream, ())) + len(own) - 1
+        known = self._by_id | {event.id: event for event in staged}
+        repeated = repeated_result(append, [known.get(event.id) for event in append.events])
+        if repeated is not None:
+            return repeated
+        check_expected(append, version)
+        position = len(self._log) + len(staged)
+        recorded = max(time.time_ns(), self._log[-1].recorded if self._log else 0)
+        for offset, new in enumerate(append.events, start=1):
+            staged.append(_record(new, append.stream, position + offset, version + offset, recorded))
+        return Appended(version + len(append.events), position + len(append.events))
+
+    async def read_stream(
+        self, stream: str, *, after: int = -1, limit: int = MAX_PAGE_EVENTS, backwards: bool = False
+    ) -> list[Recorded]:
+        """See EventStore."""
+        events = self._streams.get(stream, [])
+        if backwards:
+            return events[: after if after >= 0 else None][::-1][:limit]
+        return events[after + 1 :][:limit]
+
+    async def read_all(
+        self,
+        *,
+        after: int = 0,
+        limit: int = MAX_PAGE_EVENTS,
+        backwards: bool = False,
+        only: EventFilter = EVERYTHING,
+    ) -> Page:
+        """See EventStore."""
+        rest = self._log[: after - 1 if after else None][::-1] if backwards else self._log[after:]
+        events = [event for event in rest if only.admits(event)]
+        if len(events) > limit:
+            return Page(events[:limit], events[limit - 1].position, caught_up=False)
+        end = 1 if backwards else max(after, len(self._log))
+        return Page(events, end, caught_up=True)
+
+    async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
+        """See EventStore."""
+        announced = False
+        while True:
+            changed = self._changed
+            page = await self.read_all(after=after, only=only)
+            after = page.position
+            if page.events or not announced:
+                yield page
+            announced = page.caught_up
+            if page.caught_up:
+                await changed.wait()
+
+    async def head(self) -> int:
+        """See EventStore."""
+        return len(self._log)
+
+    async def position_at(self, time: int) -> int:
+        """See EventStore."""
+        return bisect_right(self._log, time, key=lambda event: event.recorded)
+
+    async def load_checkpoint(self, consumer: str) -> int:
+        """See EventStore."""
+        return self._checkpoints.get(consumer, 0)
+
+    async def save_checkpoint(self, consumer: str, position: int) -> None:
+        """See EventStore."""
+        self._checkpoints[consumer] = position
+
+
+def _record(new: NewEvent, stream: str, position: int, version: int, recorded: int) -> Recorded:
+    return Recorded(
+        position, stream, version, new.id, new.type, new.schema, new.time, recorded,
+        new.actor, new.data, new.correlation_id, new.causation_id,
+    )  # fmt: skip

@@ -1,0 +1,272 @@
+"""The embedded event store: one SQLite file, one writing process, any number of readers.
+
+WAL with ``synchronous=FULL``: what was acknowledged survives the crash of the process and of the machine,
+as far as the disk keeps what it said it wrote.
+"""
+
+import asyncio
+import fcntl
+import os
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar, cast
+
+import apsw
+
+from coldaisle.core.errors import StoreError, StoreLocked
+from coldaisle.core.events.envelope import NewEvent, Recorded
+from coldaisle.core.store.check import check_bounds
+from coldaisle.core.store.port import (
+    EVERYTHING,
+    MAX_PAGE_EVENTS,
+    Append,
+    Appended,
+    EventFilter,
+    Expected,
+    Page,
+)
+from coldaisle.core.store.sqlite_schema import open_reader, open_writer, translate
+from coldaisle.core.store.sqlite_writer import Request, Row, Writer
+
+MAX_QUEUED_BYTES = 64 << 20
+"""Bytes that may wait for the writer; further appends wait, so that a slow disk pushes back."""
+
+READER_THREADS = 2
+SCAN_WINDOW_EVENTS = 50_000
+"""Events that one filtered read looks at, at most: a rare type does not hold a reader for a whole history."""
+READ_ONLY_POLL_SECONDS = 0.2
+
+_COLUMNS = (
+    "position, stream_id, version, id, type, schema, time, recorded, actor, data, "
+    "correlation_id, causation_id"
+)
+Result = TypeVar("Result")
+
+
+class SqliteStore:
+    """An EventStore in one file. An async context manager; ``read_only`` opens beside a running writer."""
+
+    def __init__(self, path: Path, *, read_only: bool = False, max_bytes: int | None = None) -> None:
+        self.path = path
+        self._read_only = read_only
+        self._max_bytes = max_bytes
+        self._writer: Writer | None = None
+        self._lock_file: int | None = None
+        self._queued_bytes = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._changed = asyncio.Event()
+        self._stream_names: dict[int, str] = {}
+        self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="store-reader")
+        self._local = threading.local()
+
+    async def __aenter__(self) -> "SqliteStore":
+        if not self._read_only:
+            self._lock_file = _lock(self.path)
+            try:
+                connection = await asyncio.to_thread(open_writer, self.path, self._max_bytes)
+            except BaseException:
+                os.close(self._lock_file)
+                raise
+            self._writer = Writer(connection, self.path, asyncio.get_running_loop(), self._wake)
+        await self._read(lambda _: None)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.close)
+        self._threads.shutdown()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+
+    async def append(
+        self, stream: str, events: Sequence[NewEvent], expected: int | Expected = Expected.ANY
+    ) -> Appended:
+        """See EventStore."""
+        return (await self.append_many([Append(stream, events, expected)]))[0]
+
+    async def append_many(self, appends: Sequence[Append]) -> list[Appended]:
+        """See EventStore. A caller that is cancelled while waiting may still find its events stored."""
+        size_bytes = check_bounds(appends)
+        return await self._submit(size_bytes, appends=appends) if appends else []
+
+    async def save_checkpoint(self, consumer: str, position: int) -> None:
+        """See EventStore."""
+        await self._submit(0, checkpoint=(consumer, position))
+
+    async def load_checkpoint(self, consumer: str) -> int:
+        """See EventStore."""
+        query = "SELECT ifnull((SELECT position FROM checkpoint WHERE consumer = ?), 0)"
+        return await self._read(lambda connection: int(connection.execute(query, (consumer,)).get))
+
+    async def head(self) -> int:
+        """See EventStore."""
+        return await self._read(_head)
+
+    async def position_at(self, time: int) -> int:
+        """See EventStore: a binary search, because ``recorded`` never falls along positions."""
+        return await self._read(lambda connection: _position_at(connection, time))
+
+    async def read_stream(
+        self, stream: str, *, after: int = -1, limit: int = MAX_PAGE_EVENTS, backwards: bool = False
+    ) -> list[Recorded]:
+        """See EventStore."""
+        bound, order = ("<", "DESC") if backwards else (">", "ASC")
+        edge = (1 << 62) if backwards and after < 0 else after
+        query = (
+            f"SELECT {_COLUMNS} FROM event WHERE stream_id = (SELECT id FROM stream WHERE name = ?) "
+            f"AND version {bound} ? ORDER BY version {order} LIMIT ?"
+        )
+        return await self._read(lambda connection: self._records(connection, query, (stream, edge, limit)))
+
+    async def read_all(
+        self,
+        *,
+        after: int = 0,
+        limit: int = MAX_PAGE_EVENTS,
+        backwards: bool = False,
+        only: EventFilter = EVERYTHING,
+    ) -> Page:
+        """See EventStore."""
+        read = self._page_backwards if backwards else self._page
+        return await self._read(lambda connection: read(connection, after, limit, only))
+
+    async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
+        """See EventStore. The wake-up is armed before each read: no commit falls between."""
+        announced = False
+        while True:
+            changed = self._changed
+            page = await self.read_all(after=after, only=only)
+            if page.events or not announced or page.position - after >= SCAN_WINDOW_EVENTS:
+                yield page
+            after, announced = page.position, page.caught_up
+            if not page.caught_up:
+                continue
+            if self._read_only:
+                await asyncio.sleep(READ_ONLY_POLL_SECONDS)
+            else:
+                await changed.wait()
+
+    async def _submit(
+        self, size_bytes: int, *, appends: Sequence[Append] = (), checkpoint: tuple[str, int] | None = None
+    ) -> list[Appended]:
+        if self._writer is None:
+            raise StoreError(f"{self.path} is open read-only: open it for writing to append")
+        while self._queued_bytes and self._queued_bytes + size_bytes > MAX_QUEUED_BYTES:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+        self._queued_bytes += size_bytes
+        answer: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda _: self._release(size_bytes))
+        self._writer.submit(Request(answer, appends, checkpoint))
+        return await answer
+
+    def _release(self, size_bytes: int) -> None:
+        self._queued_bytes -= size_bytes
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _read(self, read: Callable[[apsw.Connection], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_reader, read)
+
+    def _with_reader(self, read: Callable[[apsw.Connection], Result]) -> Result:
+        """In a reader thread: each has a connection of its own and keeps no transaction open."""
+        try:
+            if not hasattr(self._local, "connection"):
+                self._local.connection = open_reader(self.path)
+            return read(self._local.connection)
+        except apsw.Error as error:
+            raise translate(error, self.path) from error
+
+    def _page(self, connection: apsw.Connection, after: int, limit: int, only: EventFilter) -> Page:
+        head = _head(connection)
+        end = head if only == EVERYTHING else min(head, after + SCAN_WINDOW_EVENTS)
+        where, values = _conditions(only)
+        query = (
+            f"SELECT {_COLUMNS} FROM event WHERE position > ? AND position <= ?{where} "
+            "ORDER BY position LIMIT ?"
+        )
+        events = self._records(connection, query, (after, end, *values, limit))
+        position = events[-1].position if len(events) == limit else max(after, end)
+        return Page(events, position, caught_up=position >= head)
+
+    def _page_backwards(self, connection: apsw.Connection, after: int, limit: int, only: EventFilter) -> Page:
+        end = after or _head(connection) + 1
+        start = 0 if only == EVERYTHING else max(0, end - SCAN_WINDOW_EVENTS)
+        where, values = _conditions(only)
+        query = (
+            f"SELECT {_COLUMNS} FROM event WHERE position < ? AND position >= ?{where} "
+            "ORDER BY position DESC LIMIT ?"
+        )
+        events = self._records(connection, query, (end, start, *values, limit))
+        position = events[-1].position if len(events) == limit else max(1, start)
+        return Page(events, position, caught_up=position <= 1)
+
+    def _records(
+        self, connection: apsw.Connection, query: str, values: tuple[int | str, ...]
+    ) -> list[Recorded]:
+        # apsw types a row by what SQLite could hold; the schema says what these columns do hold
+        rows = cast("list[Row]", connection.execute(query, values).fetchall())
+        names = self._stream_names
+        try:
+            return [Recorded(row[0], names[row[1]], *row[2:]) for row in rows]
+        except KeyError:
+            known = connection.execute("SELECT id, name FROM stream").fetchall()
+            names.update(cast("list[tuple[int, str]]", known))
+            return [Recorded(row[0], names[row[1]], *row[2:]) for row in rows]
+
+
+def _lock(path: Path) -> int:
+    """A lock that ends with the process: two writers would each believe in their own positions."""
+    try:
+        lock_file = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}.lock cannot be made ({error.strerror}): check the folder") from error
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock_file)
+        raise StoreLocked(
+            f"another process writes to {path}: stop it, or open the store read-only"
+        ) from error
+    return lock_file
+
+
+def _head(connection: apsw.Connection) -> int:
+    return int(connection.execute("SELECT ifnull(max(position), 0) FROM event").get)
+
+
+def _position_at(connection: apsw.Connection, time: int) -> int:
+    low, high = 0, _head(connection)
+    while low < high:
+        middle = (low + high + 1) // 2
+        recorded = connection.execute(
+            "SELECT recorded FROM event WHERE position >= ? ORDER BY position LIMIT 1", (middle,)
+        ).get
+        low, high = (middle, high) if recorded <= time else (low, middle - 1)
+    return low
+
+
+def _conditions(only: EventFilter) -> tuple[str, tuple[str, ...]]:
+    """The filter as SQL; prefixes become ranges of names, so that the index on names serves them."""
+    parts: list[str] = []
+    values: list[str] = []
+    if only.types:
+        parts.append(f" AND type IN ({','.join('?' * len(only.types))})")
+        values.extend(only.types)
+    if only.stream_prefixes:
+        ranges = " OR ".join("name >= ? AND name < ?" for _ in only.stream_prefixes)
+        parts.append(f" AND stream_id IN (SELECT id FROM stream WHERE {ranges})")
+        for prefix in only.stream_prefixes:
+            values.extend((prefix, prefix + "\U0010ffff"))
+    return "".join(parts), tuple(values)

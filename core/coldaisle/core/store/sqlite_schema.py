@@ -1,0 +1,89 @@
+"""The SQLite file of a store: how it is laid out, opened and recognised."""
+
+from pathlib import Path
+
+import apsw
+
+from coldaisle.core.errors import SchemaTooNew, StoreError, StoreFull, StoreUnreadable
+
+APPLICATION_ID = 0x434F4C44  # "COLD", so that file(1) and we know our own
+SCHEMA_VERSION = 1
+PAGE_BYTES = 8_192
+BUSY_MILLISECONDS = 10_000
+WAL_CHECKPOINT_PAGES = 4_000
+
+_SCHEMA = """
+CREATE TABLE stream(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL);
+CREATE TABLE event(
+  position INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, version INTEGER NOT NULL, id BLOB NOT NULL,
+  type TEXT NOT NULL, schema INTEGER NOT NULL, time INTEGER NOT NULL, recorded INTEGER NOT NULL,
+  actor TEXT NOT NULL, data BLOB NOT NULL, correlation_id BLOB, causation_id BLOB);
+CREATE UNIQUE INDEX event_by_stream ON event(stream_id, version);
+CREATE UNIQUE INDEX event_by_id ON event(id);
+CREATE TABLE checkpoint(consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+def open_writer(path: Path, max_bytes: int | None) -> apsw.Connection:
+    """The one connection that writes; makes the file when it is not there."""
+    try:
+        connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}")
+        if max_bytes is not None:
+            connection.execute(f"PRAGMA max_page_count={max(1, max_bytes // PAGE_BYTES)}")
+        if connection.pragma("application_id") == 0 and not connection.pragma("user_version"):
+            _create(connection, path)
+        check_schema(connection, path)
+    except apsw.Error as error:
+        raise translate(error, path) from error
+    return connection
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A connection that cannot write."""
+    if not path.exists():
+        raise StoreUnreadable(f"there is no store at {path}: name the file that `coldaisle serve` writes")
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        check_schema(connection, path)
+    except apsw.Error as error:
+        raise translate(error, path) from error
+    return connection
+
+
+def check_schema(connection: apsw.Connection, path: Path) -> None:
+    """Raises unless this program can read the file."""
+    if connection.pragma("application_id") != APPLICATION_ID:
+        raise StoreUnreadable(f"{path} is an SQLite file, but not a Coldaisle store: name another file")
+    found = connection.pragma("user_version")
+    if found > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"{path} has schema {found}, this Coldaisle knows up to {SCHEMA_VERSION}: "
+            "upgrade Coldaisle; the file was not touched"
+        )
+
+
+def translate(error: apsw.Error, path: Path) -> StoreError:
+    """SQLite's error as ours, with the next step."""
+    match error:
+        case apsw.FullError():
+            return StoreFull(f"no room for {path}: free disk space; nothing of this append was written")
+        case apsw.NotADBError():
+            return StoreUnreadable(f"{path} is not an SQLite file, or it is encrypted: name another file")
+        case apsw.CorruptError():
+            return StoreUnreadable(f"{path} is damaged ({error}): restore it from a backup")
+        case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
+            return StoreUnreadable(f"{path} cannot be opened ({error}): check the folder and its permissions")
+        case _:
+            return StoreError(f"{path}: {type(error).__name__}: {error}")
+
+
+def _create(connection: apsw.Connection, path: Path) -> None:
+    if connection.execute("SELECT count(*) FROM sqlite_schema").get:
+        raise StoreUnreadable(f"{path} is an SQLite file, but not a Coldaisle store: name another file")
+    with connection:
+        connection.execute(_SCHEMA)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}")
