@@ -1,0 +1,21 @@
+"""Noise that depends on nothing but the seed, the sensor and the moment, so that a run can be repeated."""
+
+_MASK = (1 << 64) - 1
+
+
+def _mix(value: int) -> int:
+    """Scramble 64 bits (the finaliser of SplitMix64)."""
+    value = (value + 0x9E3779B97F4A7C15) & _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+def uniform(seed: int, channel: int, moment: int) -> float:
+    """Return a number in [0, 1) that is fixed for these three."""
+    return _mix(_mix(_mix(seed) ^ channel) ^ moment) / 2.0**64
+
+
+def jitter(seed: int, channel: int, moment: int) -> float:
+    """Return a number in (-1, 1), most often near 0 (a triangle)."""
+    return uniform(seed, channel, moment) - uniform(seed, ~channel & _MASK, moment)
