@@ -161,7 +161,8 @@ class LimitRule(Struct, frozen=True):
     """A limit on a metric: of a data sheet, an ASHRAE class or a state enumeration.
 
     A value above ``warn_above``/``page_above`` or below ``warn_below``/``page_below`` breaks it.
-    ``metric`` is the name without labels; ``asset_kind`` empty means every kind.
+    ``metric`` is the name without labels; ``asset_kind`` empty means every kind; ``where`` names attributes
+    that the asset must have. It is over once the value is inside by ``clear_margin``.
     """
 
     name: str
@@ -171,12 +172,17 @@ class LimitRule(Struct, frozen=True):
     page_above: float | None = None
     warn_below: float | None = None
     page_below: float | None = None
+    clear_margin: float = 0.0
     kind: Literal["limit", "state"] = "limit"
+    where: dict[str, str] = {}
     source: str = ""
 
 
 class DetectorConfigured(Struct, frozen=True):
-    """The detector configuration in force from here on. Versions matter: models depend on them."""
+    """The detector configuration in force from here on. Versions matter: models depend on them.
+
+    ``assumed_attributes`` stand in for what an asset does not say of itself, such as its ASHRAE class.
+    """
 
     limits: tuple[LimitRule, ...]
     raise_count: int = 3
@@ -184,9 +190,10 @@ class DetectorConfigured(Struct, frozen=True):
     clear_count: int = 3
     novelty_warn_score: float = 0.54
     novelty_page_score: float = 0.214
-    entity_warn_score: float = 1.0
+    entity_warn_factor: float = 1.5
     warmup_seconds: float = 86_400.0
     warmup_samples: int = 30
+    assumed_attributes: dict[str, str] = {}
     seed: int = 1
     versions: dict[str, str] = {}
 

@@ -1,0 +1,168 @@
+"""The detector as a reactor: what opens, what clears, what it says, and that a replay says the same."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coldaisle.core.detect import Detector, default_rules
+from coldaisle.core.events import Fact, sequenced_id
+from coldaisle.core.events import types as t
+from coldaisle.core.reactor import Reaction
+
+SECOND = 1_000_000_000
+START = 1_700_000_000 * SECOND
+
+
+def history(bodies: Sequence[tuple[float, t.AnyEvent]]) -> list[Fact]:
+    """Facts at seconds after START, in this order."""
+    return [
+        Fact(number, "s", number, sequenced_id(START, "test", number), START + int(at * SECOND), 0, "test",
+             None, None, body)
+        for number, (at, body) in enumerate(bodies, start=1)
+    ]  # fmt: skip
+
+
+def configured(**changes: object) -> tuple[float, t.AnyEvent]:
+    return 0.0, t.DetectorConfigured(
+        default_rules(),
+        assumed_attributes={"ashrae_class": "A1"},
+        **changes,  # type: ignore[arg-type]  # the test names fields of the event
+    )
+
+
+def inlet(at: float, celsius: float | None, asset: str = "rack-1") -> tuple[float, t.AnyEvent]:
+    return at, t.SamplesRecorded(asset, ("inlet_temperature_celsius",), (celsius,))
+
+
+def hall() -> list[tuple[float, t.AnyEvent]]:
+    return [
+        (0, t.AssetObserved("rack-1", "rack", {"ashrae_class": "A1"})),
+        (0, t.AssetObserved("crac-1", "crac")),
+        (0, t.AssetLinked("rack-1", "cooled_by", "crac-1")),
+    ]
+
+
+def bodies(reactions: Sequence[Reaction]) -> list[t.AnyEvent]:
+    return [reaction.body for reaction in reactions]
+
+
+def test_an_inlet_above_the_recommended_range_opens_one_alert_and_clears_with_hysteresis() -> None:
+    values = [24, 26, 27.5, 26.9, 27.6, 28, 29, 28, 26.8, 26.4, 26.3, 26.2, 26.1]
+    facts = history([configured(), *hall(), *(inlet(n, v) for n, v in enumerate(values))])
+    opened, cleared = bodies(Detector().react(facts))
+    assert isinstance(opened, t.AlertOpened)
+    assert (opened.asset, opened.kind, opened.severity) == ("rack-1", "limit", "warn")
+    assert opened.evidence.value == 28
+    assert opened.evidence.threshold == 27
+    assert opened.evidence.since == START + 2 * SECOND
+    assert "27 °C" in opened.summary
+    assert opened.evidence.cause_position == 4 + 6
+    assert cleared == t.AlertCleared(opened.alert, cleared.summary, 26.2)  # type: ignore[union-attr]
+
+
+def test_an_open_alert_escalates_once_when_the_allowable_range_is_left() -> None:
+    values = [28, 28, 28, 33, 33, 33, 33, 33]
+    facts = history([configured(), *hall(), *(inlet(n, v) for n, v in enumerate(values))])
+    opened, escalated = bodies(Detector().react(facts))
+    assert isinstance(opened, t.AlertOpened)
+    assert isinstance(escalated, t.AlertEscalated)
+    assert (escalated.alert, escalated.severity) == (opened.alert, "page")
+
+
+def test_an_alert_names_what_is_wrong_upstream() -> None:
+    alarm = (1.0, t.SamplesRecorded("crac-1", ("alarm_active",), (1.0,)))
+    facts = history([configured(), *hall(), alarm, *(inlet(n, 28) for n in range(3))])
+    crac, rack = bodies(Detector().react(facts))
+    assert isinstance(crac, t.AlertOpened)
+    assert isinstance(rack, t.AlertOpened)
+    assert crac.kind == "state"
+    assert crac.alert in rack.evidence.upstream[0]
+    assert "upstream: crac-1" in rack.summary
+
+
+def test_missing_values_neither_open_nor_clear() -> None:
+    values = [28.0, None, 28.0, None, 28.0, None, None, None, None]
+    facts = history([configured(), *hall(), *(inlet(n, v) for n, v in enumerate(values))])
+    (opened,) = bodies(Detector().react(facts))
+    assert isinstance(opened, t.AlertOpened)
+
+
+def test_another_ashrae_class_has_other_limits() -> None:
+    a4 = (0.0, t.AssetObserved("rack-1", "rack", {"ashrae_class": "A4"}))
+    facts = history([configured(), *hall(), a4, *(inlet(n, 40) for n in range(5))])
+    (opened,) = bodies(Detector().react(facts))
+    assert isinstance(opened, t.AlertOpened)
+    assert opened.severity == "warn"
+
+
+def test_a_lost_device_opens_and_its_return_clears() -> None:
+    lost = t.DeviceLost("crac-1", "127.0.0.1:161", "hall", "timeout")
+    facts = history([(0, lost), (1, lost), (2, t.DeviceReached("crac-1", "127.0.0.1:161", "hall"))])
+    opened, cleared = bodies(Detector().react(facts))
+    assert isinstance(opened, t.AlertOpened)
+    assert opened.kind == "unreachable"
+    assert isinstance(cleared, t.AlertCleared)
+
+
+def test_novelty_is_silent_on_the_first_day_and_finds_a_record_later() -> None:
+    """Ten days of a daily wave, polled each ten minutes, then twice the height it ever had."""
+    wave = [20 + 2 * abs((n % 144) - 72) / 72 for n in range(1_440)]
+    usual = [(n * 600.0, t.SamplesRecorded("pump", ("flow",), (v,))) for n, v in enumerate(wave)]
+    surprise = (1_440 * 600.0, t.SamplesRecorded("pump", ("flow",), (26.0,)))
+    (opened,) = bodies(Detector().react(history([configured(), *usual, surprise])))
+    assert isinstance(opened, t.AlertOpened)
+    assert (opened.kind, opened.severity) == ("novelty", "page")
+    assert "above the highest" in opened.summary
+    assert opened.evidence.novelty_shares[0][1] > 0
+
+
+def test_counters_are_judged_by_their_rate() -> None:
+    """A counter that rises evenly is nothing new, however high; a restart is a gap, no spike."""
+    polls = [(n * 600.0, float(n * 1_000)) for n in range(600)]
+    polls += [((600 + n) * 600.0, float(n * 1_000)) for n in range(100)]
+    facts = history(
+        [configured(), *((at, t.SamplesRecorded("sw", ("octets_total",), (v,))) for at, v in polls)]
+    )
+    assert bodies(Detector().react(facts)) == []
+
+
+def _busy_history() -> list[Fact]:
+    events: list[tuple[float, t.AnyEvent]] = [configured(), *hall()]
+    for n in range(120):
+        for rack in range(4):
+            celsius = 22 + 0.1 * ((n * 7 + rack * 3) % 13) + (8 if n > 90 and rack == 2 else 0)
+            metrics = ("inlet_temperature_celsius", "power_watts", "energy_joules_total")
+            events.append((n * 60.0, t.SamplesRecorded(f"rack-{rack}", metrics, (celsius, 5e3 + n, 1e6 * n))))
+    return history(events)
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(1, 483), max_size=8))
+def test_where_pages_are_cut_changes_nothing(cuts: list[int]) -> None:
+    facts = _busy_history()
+    whole = Detector().react(facts)
+    detector, pieces = Detector(), []
+    for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(facts)], strict=True):
+        pieces += detector.react(facts[begin:end])
+    assert pieces == whole
+    assert whole
+
+
+def test_another_process_with_another_hash_seed_says_the_same() -> None:
+    code = (
+        "import test_detector as d; "
+        "print([(r.cause.position, r.body) for r in d.Detector().react(d._busy_history())])"
+    )
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.path.dirname(__file__)},
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(answers) == 1
+    assert "AlertOpened" in answers.pop()
