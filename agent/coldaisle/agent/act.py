@@ -1,0 +1,141 @@
+"""Carries out the server's commands: one at a time for each asset, and none twice while it runs.
+
+A command whose outcome cannot be told is answered ``unknown``, never tried again from here.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Self, assert_never
+
+import msgspec
+
+from coldaisle.core.actions import ActionRequest, ActionResult, Outcome, Verb
+from coldaisle.core.errors import ColdaisleError
+from coldaisle.core.events.types import Argument
+from coldaisle.v1 import agent_pb2
+
+logger = logging.getLogger(__name__)
+
+CarryOut = Callable[[ActionRequest], Awaitable[ActionResult]]
+Answer = Callable[[agent_pb2.CommandResult], Awaitable[None]]
+
+_MAX_RUNNING = 64
+_MAX_TIMEOUT_SECONDS = 600.0
+_DEFAULT_TIMEOUT_SECONDS = 30.0
+_GRACE_SECONDS = 2.0  # an integration keeps its own timeout; this one catches those that do not
+_arguments_decoder: msgspec.json.Decoder[dict[str, Argument]] = msgspec.json.Decoder(dict[str, Argument])
+_VERBS: dict[str, Verb] = {"perform": "perform", "probe": "probe", "undo": "undo"}
+
+
+class Actions:
+    """An async context manager: commands run in its task group, ``answer`` receives each result."""
+
+    def __init__(self, carriers: Mapping[str, CarryOut], answer: Answer) -> None:
+        self._carriers = dict(carriers)
+        self._answer = answer
+        self._running: set[tuple[str, str]] = set()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Without an answer the server takes the outcome for unknown, which is what it then is.
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(kind, error, trace)
+
+    async def take(self, command: agent_pb2.Command) -> None:
+        """Start a command; a repetition of one that runs is passed over, its answer is on the way."""
+        key = (command.command_id, command.verb)
+        if key in self._running:
+            logger.info("command repeated while it runs", extra={"command": command.command_id})
+            return
+        if len(self._running) >= _MAX_RUNNING:
+            await self._answer(result_message(command.command_id, _not_done("the agent is busy: try again")))
+            return
+        self._running.add(key)
+        task = self._group.create_task(self._carry_out(command, key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry_out(self, command: agent_pb2.Command, key: tuple[str, str]) -> None:
+        lock = self._locks[command.asset]
+        try:
+            async with lock:
+                result = await self._result(command)
+        finally:
+            self._running.discard(key)
+            if not lock.locked():
+                self._locks.pop(command.asset, None)
+        level = logging.INFO if result.outcome == "done" else logging.WARNING
+        fields = {"command": command.command_id, "action": command.action, "asset": command.asset}
+        logger.log(level, "command carried out", extra={**fields, "outcome": result.outcome, "reason": result.reason})
+        await self._answer(result_message(command.command_id, result))
+
+    async def _result(self, command: agent_pb2.Command) -> ActionResult:
+        carry_out = self._carriers.get(command.action.partition(".")[0])
+        if carry_out is None:
+            return _not_done(f"this agent has no action {command.action!r}")
+        try:
+            request = action_request(command)
+        except ColdaisleError as error:
+            return _not_done(str(error))
+        try:
+            async with asyncio.timeout(request.timeout_seconds + _GRACE_SECONDS):
+                return await carry_out(request)
+        except TimeoutError:
+            return ActionResult("unknown", f"no outcome within {request.timeout_seconds:g} s")
+        except Exception as error:  # the boundary: one action's fault must not end collection
+            logger.exception("action failed", extra={"command": command.command_id})
+            return ActionResult("unknown", f"{type(error).__name__}: {error}")
+
+
+def action_request(command: agent_pb2.Command) -> ActionRequest:
+    """The command as the integrations know it; raises ColdaisleError that names what is wrong."""
+    verb = _VERBS.get(command.verb)
+    if verb is None:
+        raise ColdaisleError(f"unknown verb {command.verb!r}: use perform, probe or undo")
+    try:
+        arguments = _arguments_decoder.decode(command.arguments or b"{}")
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ColdaisleError(f"arguments of {command.action}: {error}") from error
+    seconds = command.timeout_seconds
+    timeout = min(seconds, _MAX_TIMEOUT_SECONDS) if seconds > 0 else _DEFAULT_TIMEOUT_SECONDS
+    return ActionRequest(command.command_id, verb, command.action, command.asset, arguments, timeout)
+
+
+def result_message(command_id: str, result: ActionResult) -> agent_pb2.CommandResult:
+    """The result as the wire has it."""
+    undo = b"" if result.undo is None else msgspec.json.encode(result.undo)
+    return agent_pb2.CommandResult(
+        command_id=command_id,
+        outcome=_outcome(result.outcome),
+        reason=result.reason,
+        observed=msgspec.json.encode(result.observed),
+        undo=undo,
+    )
+
+
+def _outcome(outcome: Outcome) -> agent_pb2.CommandResult.Outcome:
+    match outcome:
+        case "done":
+            return agent_pb2.CommandResult.OUTCOME_DONE
+        case "not_done":
+            return agent_pb2.CommandResult.OUTCOME_NOT_DONE
+        case "unknown":
+            return agent_pb2.CommandResult.OUTCOME_UNKNOWN
+        case _:
+            assert_never(outcome)
+
+
+def _not_done(reason: str) -> ActionResult:
+    return ActionResult("not_done", reason)

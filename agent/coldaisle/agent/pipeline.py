@@ -1,0 +1,87 @@
+"""Collectors → bounded queue → one writer that commits to the spool → a wake-up for the uplink."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from coldaisle.agent.errors import SpoolUnwritable
+from coldaisle.agent.ring import Ring
+from coldaisle.agent.spool import Spool
+from coldaisle.core.events.envelope import Observation
+
+logger = logging.getLogger(__name__)
+
+_QUEUE_LENGTH = 2048
+_RING_EVENTS = 10_000
+
+
+class Pipeline:
+    """What collectors emit into. ``run`` is the one writer; ``close`` lets it finish what is queued."""
+
+    def __init__(self, spool: Spool, agent: str, flush_seconds: float, wake: Callable[[], None]) -> None:
+        self._spool = spool
+        self._flush_seconds = flush_seconds
+        self._wake = wake
+        self._ring = Ring(agent, _RING_EVENTS)
+        self._writable = True
+        self._queue: asyncio.Queue[Observation | None] = asyncio.Queue(_QUEUE_LENGTH)
+
+    async def emit(self, observation: Observation) -> None:
+        """Queue one observation; waits while the writer is behind."""
+        await self._queue.put(observation)
+
+    async def close(self) -> None:
+        """Say that no collector emits any more."""
+        await self._queue.put(None)
+
+    async def run(self) -> None:
+        """Write until closed, then until nothing is left."""
+        is_open = True
+        while is_open:
+            observations, is_open = await self._gather()
+            await self._write(observations)
+        if len(self._ring):
+            logger.error(
+                "events lost: the spool was not writable at the end", extra={"count": len(self._ring)}
+            )
+
+    async def _gather(self) -> tuple[list[Observation], bool]:
+        """What arrives within one flush interval, at most a batch; False when closed."""
+        gathered: list[Observation] = []
+        deadline: float | None = None if self._writable else self._deadline()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline) as limit:
+                while len(gathered) < self._spool.bounds.max_events:
+                    observation = await self._queue.get()
+                    if observation is None:
+                        return gathered, False
+                    gathered.append(observation)
+                    if deadline is None:
+                        deadline = self._deadline()
+                        limit.reschedule(deadline)
+        return gathered, True
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._flush_seconds
+
+    async def _write(self, observations: list[Observation]) -> None:
+        pending = [*self._ring.pending(), *observations]
+        if not pending:
+            return
+        try:
+            await asyncio.to_thread(self._spool.append, pending)
+        except SpoolUnwritable as error:
+            self._ring.add(observations)
+            self._report(str(error))
+        else:
+            self._ring.clear()
+            self._report("")
+            self._wake()
+
+    def _report(self, failure: str) -> None:
+        if self._writable and failure:
+            logger.error("spool not writable: collecting into memory", extra={"reason": failure})
+        elif not self._writable and not failure:
+            logger.warning("spool writable again")
+        self._writable = not failure

@@ -1,0 +1,83 @@
+"""Opens the spool's file, and moves it aside when SQLite cannot read it. Nothing is ever deleted here."""
+
+import logging
+import os
+import secrets
+import sqlite3
+from itertools import count
+from pathlib import Path
+
+from coldaisle.core.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+_BUSY_SECONDS = 1.0
+_APPLICATION_ID = 0x436C6473  # "Clds"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS origin (
+    one INTEGER PRIMARY KEY CHECK (one = 1), salt TEXT NOT NULL, next_sequence INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS batches (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    telemetry INTEGER NOT NULL, events INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    since INTEGER NOT NULL, until INTEGER NOT NULL, payload BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS batches_by_worth ON batches (telemetry DESC, id);
+"""
+
+
+def open_or_replace(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """The spool at ``path``, made when it is not there, and where an unreadable one was moved to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    moved = None
+    try:
+        return _open(path), None
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT}:
+            raise ConfigError(f"cannot open the spool {path}: {error}; check agent.data_dir") from error
+        moved = set_aside(path, str(error))
+    except sqlite3.DatabaseError as error:
+        moved = set_aside(path, str(error))
+    return _open(path), moved
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Rename the spool and its companions to ``*.unreadable-<n>``; answers the new name."""
+    for number in count(1):
+        moved = path.with_name(f"{path.name}.unreadable-{number}")
+        if not moved.exists():
+            break
+    for companion in ("", "-wal", "-shm"):
+        source = path.with_name(path.name + companion)
+        if source.exists():
+            os.rename(source, moved.with_name(moved.name + companion))
+    logger.error(
+        "spool unreadable: moved aside, a new one is used", extra={"moved_to": str(moved), "reason": reason}
+    )
+    return moved
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "cache_size = -512",
+        "journal_size_limit = 4194304",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+    connection.execute("INSERT INTO origin VALUES (1, ?, 1) ON CONFLICT DO NOTHING", (secrets.token_hex(8),))
