@@ -12,6 +12,7 @@ from coldaisle.lab.plant import Plant, first_plant, step
 from coldaisle.lab.power import BATTERY_JOULES
 
 TEN_SECONDS = 10.0
+HEALTHY = healthy(build_hall(1))
 OFF = float("inf")
 ALL_ON = (0.0,) * OUTLETS
 FIRST_OFF = (OFF, *ALL_ON[1:])
@@ -51,18 +52,19 @@ def test_air_shares_neither_make_nor_lose_air() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "inputs",
     [
-        {},
-        {"compressor": (0.0, 1.0, 1.0, 1.0)},
-        {"airflow": (0.0, 1.0, 0.4, 1.0)},
-        {"setpoint_celsius": (12.0, 25.0, 18.0, 18.0)},
-        {"feed_live": (False, False)},
+        HEALTHY,
+        replace(HEALTHY, compressor=(0.0, 1.0, 1.0, 1.0)),
+        replace(HEALTHY, airflow=(0.0, 1.0, 0.4, 1.0)),
+        replace(HEALTHY, setpoint_celsius=(12.0, 25.0, 18.0, 18.0)),
+        replace(HEALTHY, feed_live=(False, False)),
     ],
+    ids=["healthy", "compressor", "fans", "set-points", "dark"],
 )
-def test_energy_is_conserved(hall: Hall, rested: Plant, change: dict[str, tuple[float, ...]]) -> None:
+def test_energy_is_conserved(hall: Hall, rested: Plant, inputs: Inputs) -> None:
     """What came in and did not go out is what the masses hold more."""
-    after = step(hall, replace(healthy(hall), **change), rested, 1800.0)
+    after = step(hall, inputs, rested, 1800.0)
     came = after.air.heat_in - rested.air.heat_in
     gone = after.air.heat_out - rested.air.heat_out
     held = stored_joules(after.air) - stored_joules(rested.air)

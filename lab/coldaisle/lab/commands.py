@@ -25,18 +25,16 @@ _directory = click.option(
 )
 
 
-class _HostPort(click.ParamType):
-    """HOST:PORT of a listener on UDP."""
-
-    name = "HOST:PORT"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        host, _, port = str(value).rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 2**16:
-            self.fail(f"{value!r} is not HOST:PORT; write for example 127.0.0.1:1514", param, ctx)
-        return host, int(port)
+def _host_port(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, int] | None:
+    """Read HOST:PORT of a listener on UDP."""
+    if value is None:
+        return None
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT; write for example 127.0.0.1:1514")
+    return host, int(port)
 
 
 @click.group()
@@ -55,8 +53,12 @@ def lab() -> None:
 )
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Plant seconds in a real second.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Which hall: equal seeds, equal halls.")
-@click.option("--syslog", type=_HostPort(), help="Where devices send syslog lines, over UDP.")
-@click.option("--traps", type=_HostPort(), help="Where devices send SNMP traps, over UDP.")
+@click.option(
+    "--syslog", metavar="HOST:PORT", callback=_host_port, help="Where devices send syslog lines, over UDP."
+)
+@click.option(
+    "--traps", metavar="HOST:PORT", callback=_host_port, help="Where devices send SNMP traps, over UDP."
+)
 def run(
     directory: Path,
     port: int,
