@@ -1,0 +1,54 @@
+"""The pure half of a walk: what a reply adds to a column, and whether it goes on."""
+
+from dataclasses import dataclass, field
+
+from coldaisle.integrations.snmp.ber import Varbind
+from coldaisle.integrations.snmp.errors import NonIncreasingOid
+from coldaisle.integrations.snmp.oid import follows, oid_text
+from coldaisle.integrations.snmp.tags import ABSENT, NULL
+
+_ENDS = ABSENT - {NULL}
+
+
+@dataclass(slots=True)
+class Column:
+    """A subtree being walked: its root, the last OID seen, and its rows so far."""
+
+    root: bytes
+    last: bytes
+    rows: list[Varbind] = field(default_factory=list)
+    ended: bool = False
+
+    @classmethod
+    def at(cls, root: bytes) -> "Column":
+        """A column whose walk has not begun."""
+        return cls(root, root)
+
+
+def take_reply(columns: list[Column], varbinds: list[Varbind]) -> None:
+    """Give each column its share of a reply to a GETBULK or GETNEXT of all of them.
+
+    The last repetition may be incomplete. An empty reply ends every column, since asking again would
+    bring the same. Raises NonIncreasingOid, MalformedMessage.
+    """
+    width = len(columns)
+    for place, column in enumerate(columns):
+        share = varbinds[place::width] if width > 1 else varbinds
+        take(column, share)
+        if not varbinds:
+            column.ended = True
+
+
+def take(column: Column, varbinds: list[Varbind]) -> None:
+    """Append the varbinds that lie in the column; ends it at the first that does not."""
+    root, last, append = column.root, column.last, column.rows.append
+    for varbind in varbinds:
+        oid = varbind[0]
+        if varbind[1] in _ENDS or not oid.startswith(root):
+            column.ended = True
+            break
+        if not follows(last, oid):
+            raise NonIncreasingOid(oid_text(last), oid_text(oid))
+        append(varbind)
+        last = oid
+    column.last = last
