@@ -78,7 +78,9 @@ class Actions:
                 self._locks.pop(command.asset, None)
         level = logging.INFO if result.outcome == "done" else logging.WARNING
         fields = {"command": command.command_id, "action": command.action, "asset": command.asset}
-        logger.log(level, "command carried out", extra={**fields, "outcome": result.outcome, "reason": result.reason})
+        logger.log(
+            level, "command carried out", extra={**fields, "outcome": result.outcome, "reason": result.reason}
+        )
         await self._answer(result_message(command.command_id, result))
 
     async def _result(self, command: agent_pb2.Command) -> ActionResult:
@@ -125,7 +127,7 @@ def result_message(command_id: str, result: ActionResult) -> agent_pb2.CommandRe
     )
 
 
-def _outcome(outcome: Outcome) -> agent_pb2.CommandResult.Outcome:
+def _outcome(outcome: Outcome) -> agent_pb2.CommandResult.Outcome.ValueType:
     match outcome:
         case "done":
             return agent_pb2.CommandResult.OUTCOME_DONE

@@ -10,11 +10,11 @@ class Backoff:
         self._first_seconds = first_seconds
         self._max_seconds = max_seconds
         self._random = random.Random(seed)
-        self._failures = 0
+        self._failures: int = 0
 
     def next_seconds(self) -> float:
         """Between half and all of the doubled time."""
-        ceiling = min(self._max_seconds, self._first_seconds * 2 ** min(self._failures, 30))
+        ceiling = min(self._max_seconds, self._first_seconds * 2.0 ** min(self._failures, 30))
         self._failures += 1
         return ceiling * self._random.uniform(0.5, 1.0)
 

@@ -1,15 +1,15 @@
-"""Which collectors a configuration asks for, each with the name that it goes by."""
+"""Which collectors and actions a configuration asks for.
+
+A protocol is imported when something is configured for it: an agent pays for what it collects.
+"""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from coldaisle.agent.config import AgentConfig
+from coldaisle.agent.act import CarryOut
+from coldaisle.agent.config import AgentConfig, split_address
 from coldaisle.core.events.envelope import Emit
-
-if TYPE_CHECKING:
-    from coldaisle.agent.act import CarryOut
 
 
 class Collector(Struct, frozen=True):
@@ -19,19 +19,82 @@ class Collector(Struct, frozen=True):
     run: Callable[[Emit], Awaitable[None]]
 
 
+def collectors_of(config: AgentConfig) -> list[Collector]:
+    """Every collector, cheap and not yet started; raises ConfigError when a needed package is missing."""
+    wanted = [
+        (config.host.enabled, _host),
+        (bool(config.syslog.udp or config.syslog.tcp), _syslog),
+        (bool(config.devices), _snmp),
+        (bool(config.traps.udp), _traps),
+    ]
+    built = [build(config) for is_wanted, build in wanted if is_wanted]
+    return built + _prometheus(config)
+
+
+def carriers_of(config: AgentConfig) -> dict[str, CarryOut]:
+    """Who carries out which actions, by the action's name before the dot."""
+    from coldaisle.integrations.notify import NotifyActions
+
+    carriers: dict[str, CarryOut] = {"notify": NotifyActions().carry_out}
+    if config.devices:
+        from coldaisle.integrations.snmp import SnmpActions
+
+        carriers["snmp"] = SnmpActions(config.devices).carry_out
+    return carriers
+
+
 def describe(config: AgentConfig) -> list[str]:
     """One line for each thing that would be collected."""
-    lines = [f"host every {config.host.poll_seconds:g} s"] if config.host.enabled else []
-    lines += [f"syslog over {kind} on {at}" for kind, at in _syslog_ports(config)]
+    lines = [f"host: this machine every {config.host.poll_seconds:g} s"] if config.host.enabled else []
+    ports = {"udp": config.syslog.udp, "tcp": config.syslog.tcp}
+    lines += [f"syslog: {kind} on {address}" for kind, address in ports.items() if address]
     if config.devices:
-        lines.append(f"snmp from {len(config.devices)} devices, by default every {config.snmp.poll_seconds:g} s")
+        lines.append(f"snmp: {len(config.devices)} devices, by default every {config.snmp.poll_seconds:g} s")
     if config.traps.udp:
-        lines.append(f"traps on {config.traps.udp}")
+        lines.append(f"traps: udp on {config.traps.udp}")
     for server in config.prometheus:
-        lines.append(f"prometheus {server.name}: {len(server.queries)} queries every {server.poll_seconds:g} s")
+        lines.append(
+            f"prometheus: {server.name}, {len(server.queries)} queries every {server.poll_seconds:g} s"
+        )
+    if config.assets:
+        lines.append(f"inventory: {len(config.assets)} assets")
     return lines
 
 
-def _syslog_ports(config: AgentConfig) -> list[tuple[str, str]]:
-    ports = [("udp", config.syslog.udp), ("tcp", config.syslog.tcp)]
-    return [(kind, address) for kind, address in ports if address]
+def _host(config: AgentConfig) -> Collector:
+    from coldaisle.integrations.host import HostCollector
+
+    return Collector("host", HostCollector(config.host.poll_seconds).run)
+
+
+def _syslog(config: AgentConfig) -> Collector:
+    from coldaisle.integrations.syslog import SyslogCollector
+
+    return Collector("syslog", SyslogCollector(config.syslog, config.known_assets, config.agent.name).run)
+
+
+def _snmp(config: AgentConfig) -> Collector:
+    from coldaisle.integrations.snmp import SnmpCollector
+
+    return Collector("snmp", SnmpCollector(config.devices, config.snmp.poll_seconds, config.agent.name).run)
+
+
+def _traps(config: AgentConfig) -> Collector:
+    from coldaisle.integrations.snmp import TrapListener
+
+    host, port = split_address(config.traps.udp)
+    senders = {device.address.rpartition(":")[0] or device.address: device.asset for device in config.devices}
+    return Collector("traps", TrapListener(host, port, assets=senders).run)
+
+
+def _prometheus(config: AgentConfig) -> list[Collector]:
+    if not config.prometheus:
+        return []
+    from coldaisle.integrations.promql import PromqlCollector
+    from coldaisle.integrations.promql.collect import require_client
+
+    require_client()
+    return [
+        Collector(f"prometheus {server.name}", PromqlCollector(server, config.agent.name).run)
+        for server in config.prometheus
+    ]

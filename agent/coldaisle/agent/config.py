@@ -3,9 +3,9 @@
 Everything wrong is found here, before anything starts, as a ConfigError with file, place and remedy.
 """
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from coldaisle.integrations.snmp.config import DeviceConfig
 from msgspec import Struct, structs
 
 from coldaisle.agent.inventory import links_of
@@ -22,7 +22,6 @@ from coldaisle.core.errors import ConfigError
 from coldaisle.integrations.host.collect import host_asset
 from coldaisle.integrations.host.config import HostConfig
 from coldaisle.integrations.promql.config import PromqlConfig
-from coldaisle.integrations.snmp.config import DeviceConfig
 from coldaisle.integrations.syslog.config import SyslogConfig
 
 
@@ -63,9 +62,12 @@ def load_config(path: Path) -> AgentConfig:
     stated = read_toml(path, FileSettings)
     _check_addresses(path, stated)
     _check_files(path, stated.agent)
-    inventories = [(path.parent / name, _read_inventory(path.parent / name)) for name in stated.agent.inventory]
+    inventories = [
+        (path.parent / name, _read_inventory(path.parent / name)) for name in stated.agent.inventory
+    ]
     config = AgentConfig(
-        path, stated.agent, stated.spool, stated.host, stated.syslog, stated.traps, stated.snmp, stated.prometheus,
+        path, stated.agent, stated.spool, stated.host, stated.syslog, stated.traps, stated.snmp,
+        stated.prometheus,
         assets=tuple(asset for _, inventory in inventories for asset in inventory.assets),
         devices=tuple(device for _, inventory in inventories for device in inventory.devices),
     )  # fmt: skip
@@ -96,9 +98,13 @@ def _check_addresses(path: Path, stated: FileSettings) -> None:
     server, _ = _address(path, "agent.server", stated.agent.server)
     if not is_loopback(server) and not stated.agent.ca_file:
         raise ConfigError(
-            f"{path}: agent.server = {stated.agent.server!r}: not loopback, so it needs TLS; set agent.ca_file"
+            f"{path}: agent.server = {stated.agent.server!r}: not loopback: it needs TLS; set agent.ca_file"
         )
-    listened = {"syslog.udp": stated.syslog.udp, "syslog.tcp": stated.syslog.tcp, "traps.udp": stated.traps.udp}
+    listened = {
+        "syslog.udp": stated.syslog.udp,
+        "syslog.tcp": stated.syslog.tcp,
+        "traps.udp": stated.traps.udp,
+    }
     for place, address in listened.items():
         if address:
             _address(path, place, address)

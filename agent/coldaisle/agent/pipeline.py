@@ -17,14 +17,17 @@ _RING_EVENTS = 10_000
 
 
 class Pipeline:
-    """What collectors emit into. ``run`` is the one writer; ``close`` lets it finish what is queued."""
+    """What collectors emit into. ``run`` is the one writer; ``close`` lets it finish what is queued.
+
+    ``refused`` is set while the spool takes nothing and events wait in memory.
+    """
 
     def __init__(self, spool: Spool, agent: str, flush_seconds: float, wake: Callable[[], None]) -> None:
         self._spool = spool
         self._flush_seconds = flush_seconds
         self._wake = wake
         self._ring = Ring(agent, _RING_EVENTS)
-        self._writable = True
+        self.refused = asyncio.Event()
         self._queue: asyncio.Queue[Observation | None] = asyncio.Queue(_QUEUE_LENGTH)
 
     async def emit(self, observation: Observation) -> None:
@@ -49,7 +52,7 @@ class Pipeline:
     async def _gather(self) -> tuple[list[Observation], bool]:
         """What arrives within one flush interval, at most a batch; False when closed."""
         gathered: list[Observation] = []
-        deadline: float | None = None if self._writable else self._deadline()
+        deadline: float | None = self._deadline() if self.refused.is_set() else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(deadline) as limit:
                 while len(gathered) < self._spool.bounds.max_events:
@@ -80,8 +83,9 @@ class Pipeline:
             self._wake()
 
     def _report(self, failure: str) -> None:
-        if self._writable and failure:
+        if failure and not self.refused.is_set():
             logger.error("spool not writable: collecting into memory", extra={"reason": failure})
-        elif not self._writable and not failure:
+            self.refused.set()
+        elif not failure and self.refused.is_set():
             logger.warning("spool writable again")
-        self._writable = not failure
+            self.refused.clear()

@@ -61,7 +61,8 @@ class Uplink:
         self._empty = asyncio.Event()
         self._unacked: dict[int, float] = {}
         self._results: asyncio.Queue[agent_pb2.CommandResult] = asyncio.Queue(_MAX_RESULTS)
-        self._connected = False
+        self.is_connected = False
+        self._last_reason = ""
 
     def wake(self) -> None:
         """There is something new in the spool."""
@@ -82,27 +83,29 @@ class Uplink:
         while True:
             reason = await self._attempt(take)
             wait_seconds = self._backoff.next_seconds()
-            if self._connected or not self._reported(reason):
-                logger.warning("server away", extra={"reason": reason, "retry_seconds": round(wait_seconds, 2)})
-            self._connected, self._last_reason = False, reason
+            if (
+                self.is_connected or reason != self._last_reason
+            ):  # once, not at every attempt of a long outage
+                logger.warning(
+                    "server away", extra={"reason": reason, "retry_seconds": round(wait_seconds, 2)}
+                )
+            self.is_connected, self._last_reason = False, reason
             await asyncio.sleep(wait_seconds)
-
-    _last_reason = ""
-
-    def _reported(self, reason: str) -> bool:
-        return reason == self._last_reason
 
     async def _attempt(self, take: TakeCommand) -> str:
         """One stream from hello to its end; answers why it ended."""
+        reason = ""
         try:
             async with contextlib.AsyncExitStack() as stack:
                 channel = self._connect()
                 stack.push_async_callback(channel.close, self._limits.close_seconds)
-                stream = await stack.enter_async_context(Stream(channel, self._metadata(), self._limits.close_seconds))
+                stream = await stack.enter_async_context(
+                    Stream(channel, self._metadata(), self._limits.close_seconds)
+                )
                 await self._session(stream, take)
         except* (StreamEnded, OSError, SpoolUnwritable) as group:
-            return "; ".join(sorted({str(error) for error in leaves(group)}))
-        raise AssertionError("a session ends by an error only")
+            reason = "; ".join(sorted({str(error) for error in leaves(group)}))
+        return reason
 
     async def _session(self, stream: Stream, take: TakeCommand) -> None:
         await stream.write(agent_pb2.ConnectRequest(hello=self._hello))
@@ -122,7 +125,7 @@ class Uplink:
             raise StreamEnded("the server did not answer the greeting") from None
         if answer.WhichOneof("message") != "welcome":
             raise StreamEnded("the server's first message is no welcome: is it a Coldaisle server?")
-        self._connected = True
+        self.is_connected = True
         self._backoff.reset()
         welcome = answer.welcome
         bounds = {"max_batch_events": welcome.max_batch_events, "max_batch_bytes": welcome.max_batch_bytes}
@@ -141,12 +144,15 @@ class Uplink:
                     logger.info("message passed over", extra={"message_kind": str(other)})
 
     async def _acknowledged(self, ack: agent_pb2.BatchAck) -> None:
-        if self._unacked.pop(ack.batch_id, None) is None:
+        if ack.batch_id not in self._unacked:
             logger.warning("acknowledgement of a batch that was not sent", extra={"batch": ack.batch_id})
             return
         if ack.rejected_count:
-            logger.warning("events not understood", extra={"batch": ack.batch_id, "count": ack.rejected_count})
+            logger.warning(
+                "events not understood", extra={"batch": ack.batch_id, "count": ack.rejected_count}
+            )
         await asyncio.to_thread(self._spool.delete, ack.batch_id)
+        del self._unacked[ack.batch_id]
         self._changed.set()
 
     async def _send(self, stream: Stream) -> None:

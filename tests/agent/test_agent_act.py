@@ -1,0 +1,125 @@
+"""Commands to actions to results."""
+
+import asyncio
+import json
+
+import pytest
+
+from coldaisle.agent.act import Actions
+from coldaisle.core.actions import ActionRequest, ActionResult
+from coldaisle.v1 import agent_pb2
+
+DONE = agent_pb2.CommandResult.OUTCOME_DONE
+NOT_DONE = agent_pb2.CommandResult.OUTCOME_NOT_DONE
+UNKNOWN = agent_pb2.CommandResult.OUTCOME_UNKNOWN
+
+
+class Bench:
+    """An action that waits until it is let go, and the results that came out."""
+
+    def __init__(self) -> None:
+        self.results: asyncio.Queue[agent_pb2.CommandResult] = asyncio.Queue()
+        self.begun: asyncio.Queue[ActionRequest] = asyncio.Queue()
+        self.go = asyncio.Event()
+        self.actions = Actions(
+            {"snmp": self.carry_out, "odd": self.fail}, self.results.put
+        )
+
+    async def carry_out(self, request: ActionRequest) -> ActionResult:
+        await self.begun.put(request)
+        await self.go.wait()
+        return ActionResult("done", observed={"value": 21}, undo={"value": 24})
+
+    async def fail(self, request: ActionRequest) -> ActionResult:
+        raise ValueError("broken profile")
+
+
+def command(id: str, asset: str = "crac-1", action: str = "snmp.set", **fields: object) -> agent_pb2.Command:
+    made = agent_pb2.Command(
+        command_id=id, verb="perform", action=action, asset=asset, arguments=b'{"value": 21}'
+    )
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+async def test_a_result_carries_what_was_read_back_and_its_inverse() -> None:
+    bench = Bench()
+    bench.go.set()
+    async with bench.actions as actions:
+        await actions.take(command("run-1/a"))
+        result = await bench.results.get()
+    assert (result.command_id, result.outcome) == ("run-1/a", DONE)
+    assert json.loads(result.observed) == {"value": 21}
+    assert json.loads(result.undo) == {"value": 24}
+    request = bench.begun.get_nowait()
+    assert request == ActionRequest("run-1/a", "perform", "snmp.set", "crac-1", {"value": 21}, 30.0)
+
+
+async def test_a_repetition_does_not_run_twice() -> None:
+    bench = Bench()
+    async with bench.actions as actions:
+        await actions.take(command("run-1/a"))
+        await bench.begun.get()
+        await actions.take(command("run-1/a"))
+        bench.go.set()
+        await bench.results.get()
+    assert bench.begun.empty()
+    assert bench.results.empty()
+
+
+async def test_one_asset_does_one_thing_at_a_time_and_others_do_not_wait() -> None:
+    bench = Bench()
+    async with bench.actions as actions:
+        for id, asset in [("a", "crac-1"), ("b", "crac-1"), ("c", "crac-2")]:
+            await actions.take(command(id, asset))
+        begun = {(await bench.begun.get()).id, (await bench.begun.get()).id}
+        assert begun == {"a", "c"}
+        assert bench.begun.empty()
+        bench.go.set()
+        assert (await bench.begun.get()).id == "b"
+
+
+@pytest.mark.parametrize(
+    ("made", "outcome", "named"),
+    [
+        (command("a", action="redfish.reset"), NOT_DONE, "redfish.reset"),
+        (command("a", verb="destroy"), NOT_DONE, "destroy"),
+        (command("a", arguments=b"[1]"), NOT_DONE, "arguments"),
+        (command("a", arguments=b"{"), NOT_DONE, "arguments"),
+        (command("a", action="odd.thing"), UNKNOWN, "broken profile"),
+    ],
+)
+async def test_what_cannot_be_done_is_answered(made: agent_pb2.Command, outcome: int, named: str) -> None:
+    bench = Bench()
+    async with bench.actions as actions:
+        await actions.take(made)
+        result = await bench.results.get()
+    assert result.outcome == outcome
+    assert named in result.reason
+
+
+async def test_an_action_without_end_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coldaisle.agent.act._GRACE_SECONDS", 0.0)
+    bench = Bench()
+    async with bench.actions as actions:
+        await actions.take(command("a", timeout_seconds=0.05))
+        assert (await bench.results.get()).outcome == UNKNOWN
+
+
+async def test_too_many_commands_are_refused_not_queued() -> None:
+    bench = Bench()
+    async with bench.actions as actions:
+        for number in range(65):
+            await actions.take(command(f"c{number}", asset=f"a{number}"))
+        result = await bench.results.get()
+        assert (result.command_id, result.outcome) == ("c64", NOT_DONE)
+        bench.go.set()
+
+
+async def test_the_end_cancels_what_runs() -> None:
+    bench = Bench()
+    async with bench.actions as actions:
+        await actions.take(command("a"))
+        await bench.begun.get()
+    assert bench.results.empty()

@@ -1,0 +1,75 @@
+"""From queue to spool, with a disk that refuses."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+from coldaisle.agent.batches import Bounds, events_of
+from coldaisle.agent.pipeline import Pipeline
+from coldaisle.agent.ring import Ring
+from coldaisle.agent.spool import Spool
+from coldaisle.core.events.codec import parse_body
+from coldaisle.core.events.envelope import Observation
+from coldaisle.core.events.types import AnyEvent, GapRecorded, SamplesRecorded
+
+
+def sample(number: int) -> Observation:
+    return Observation(number, SamplesRecorded("rack-1", ("power_watts",), (float(number),)))
+
+
+def bodies(spool: Spool) -> list[AnyEvent]:
+    events = [event for batch in spool.peek(0, 10**6) for event in events_of(batch.payload)]
+    return [parse_body(event.type, event.data) for event in events]
+
+
+async def test_what_was_queued_before_the_end_is_on_disk(tmp_path: Path) -> None:
+    woken: list[bool] = []
+    with Spool(tmp_path / "spool.db", "edge", 10**8, Bounds(10)) as spool:
+        pipeline = Pipeline(spool, "edge", 60, lambda: woken.append(True))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run())
+            for number in range(95):
+                await pipeline.emit(sample(number))
+            await pipeline.close()
+        assert [body.values[0] for body in bodies(spool) if isinstance(body, SamplesRecorded)] == [
+            float(number) for number in range(95)
+        ]
+        assert woken
+
+
+async def test_a_disk_that_refuses_for_a_time_loses_nothing(tmp_path: Path) -> None:
+    with Spool(tmp_path / "spool.db", "edge", 10**8, Bounds(10)) as spool:
+        other = sqlite3.connect(spool.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        written = asyncio.Event()
+        pipeline = Pipeline(spool, "edge", 0.01, written.set)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run())
+            for number in range(15):
+                await pipeline.emit(sample(number))
+            await pipeline.refused.wait()
+            other.execute("ROLLBACK")
+            other.close()
+            await written.wait()
+            await pipeline.close()
+        assert len(bodies(spool)) == 15
+
+
+def test_a_ring_keeps_the_newest_and_counts_the_rest() -> None:
+    ring = Ring("edge", 3)
+    ring.add([sample(number) for number in range(5)])
+    gap, *kept = ring.pending()
+    assert gap.body == GapRecorded(
+        "edge", 0, 1, 2, "the spool could not be written and memory was full: the oldest was dropped"
+    )
+    assert kept == [sample(2), sample(3), sample(4)]
+    ring.clear()
+    assert ring.pending() == []
+
+
+def test_a_gap_that_leaves_the_ring_stands_for_what_it_counted() -> None:
+    ring = Ring("edge", 1)
+    ring.add([Observation(9, GapRecorded("edge", 1, 8, 40, "kernel")), sample(10)])
+    gap = ring.pending()[0].body
+    assert isinstance(gap, GapRecorded)
+    assert (gap.since, gap.until, gap.lost_count) == (1, 8, 40)
