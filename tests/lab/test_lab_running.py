@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import stat
+import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -215,6 +216,20 @@ async def test_a_set_out_of_range_or_without_the_community_is_refused(running: L
     assert code != 0
     assert "noAccess" in output
     assert (await ask(running, AskState())).cracs["crac-3"].setpoint_celsius == 18.0
+
+
+async def test_the_program_says_when_it_is_ready_and_stops_cleanly(tmp_path: Path) -> None:
+    program = "from coldaisle.lab.commands import lab; lab()"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", program, "run", "--port", "0", "--directory", str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    ready = await child.stdout.readline()
+    child.terminate()
+    assert await child.wait() == 0
+    assert ready.startswith(b"lab ready: 40 devices")
 
 
 def test_commands_without_a_lab_say_so(tmp_path: Path) -> None:

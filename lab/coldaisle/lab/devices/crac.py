@@ -39,7 +39,7 @@ def fixed(hall: Hall, index: int) -> Rows:
         f"{HUMIDITY}.1.1": integer(1),
         f"{HUMIDITY}.2.1": oid(RETURN_HUMIDITY),
         f"{HUMIDITY}.6.1": integer(HUMIDITY_SETPOINT_PERCENT),
-        f"{STATE}.17.0": integer(0),
+        f"{STATE}.17.0": gauge(0),
     }
 
 
@@ -67,8 +67,8 @@ def changing(hall: Hall, inputs: Inputs, plant: Plant, index: int) -> Rows:
         f"{STATE}.2.0": integer(ON if cooling else OFF),
         f"{STATE}.7.0": integer(ON if turning else OFF),
         f"{STATE}.8.0": integer(ON if alarm else OFF),
-        f"{STATE}.9.0": integer(100.0 * air.cooling_watts[index] / COMPRESSOR_WATTS),
-        f"{STATE}.16.0": integer(100.0 * CRAC_FAN_SPEED if turning else 0.0),
+        f"{STATE}.9.0": gauge(100.0 * air.cooling_watts[index] / COMPRESSOR_WATTS),
+        f"{STATE}.16.0": gauge(100.0 * CRAC_FAN_SPEED if turning else 0.0),
         CONDITIONS_PRESENT: gauge(1 if alarm else 0),
     }
 

@@ -2,7 +2,7 @@
 
 import math
 
-from coldaisle.lab.devices.rows import ENTERPRISES, Rows, column, gauge, integer, system, text
+from coldaisle.lab.devices.rows import ENTERPRISES, Rows, column, integer, system, text
 from coldaisle.lab.hall import OUTLETS, SIDES, Hall
 from coldaisle.lab.inputs import Inputs
 from coldaisle.lab.noise import jitter
@@ -19,7 +19,8 @@ PHASES = 3
 PHASE_SHARES = (0.36, 0.33, 0.31)
 
 ON, OFF, REBOOT = 1, 2, 3
-STATE_OFF, STATE_ON = 1, 2
+STATE_ON, STATE_OFF = 1, 2
+"""As the profile of these PDUs reads the state column."""
 NORMAL, NEAR_OVERLOAD, OVERLOAD = 2, 3, 4
 NEAR_OVERLOAD_SHARE = 0.8
 SENSOR_NORMAL = 4
@@ -111,7 +112,7 @@ def _probe(plant: Plant, rack: int) -> Rows:
     return {
         f"{PROBE}.7.1": integer((celsius * 1.8 + 32.0) * 10.0),
         f"{PROBE}.8.1": integer(celsius * 10.0),
-        f"{PROBE}.10.1": gauge(relative_humidity_percent(celsius)),
+        f"{PROBE}.10.1": integer(relative_humidity_percent(celsius)),
     }
 
 
