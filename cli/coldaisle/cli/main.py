@@ -1,0 +1,122 @@
+"""Entry point: the command table, the global options, and errors turned into exit codes."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from coldaisle.cli.errors import EXIT_CODE_MEANINGS, CliError, ExitCode
+from coldaisle.cli.lazy import CommandTable, LazyGroup
+from coldaisle.cli.settings import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, Settings
+from coldaisle.core.errors import ColdaisleError
+
+COMMANDS: CommandTable = {
+    "demo": ("coldaisle.cli.commands.demo:demo", "Run a simulated hall and its twin, live in the terminal."),
+    "status": ("coldaisle.cli.commands.status:status", "Show how the system itself is."),
+    "get": ("coldaisle.cli.commands.get:get", "List assets, alerts, runs, playbooks, events or agents."),
+    "describe": ("coldaisle.cli.commands.describe:describe", "Tell all that is known of one thing."),
+    "watch": ("coldaisle.cli.commands.watch:watch", "Follow alerts, events, samples or runs as they happen."),
+    "events": ("coldaisle.cli.commands.events:events", "Read the history itself."),
+    "alerts": ("coldaisle.cli.commands.alerts:alerts", "List alerts and acknowledge them."),
+    "replay": ("coldaisle.cli.commands.replay:replay", "Show the hall as it was at a moment."),
+    "playbook": ("coldaisle.cli.commands.playbook:playbook", "Propose, approve and follow remedies."),
+    "serve": ("coldaisle.server.commands:serve", "Run the server."),
+    "agent": ("coldaisle.agent.commands:agent", "Run the collecting agent."),
+    "lab": ("coldaisle.lab.commands:lab", "Run a simulated hall that speaks real protocols."),
+    "completion": ("coldaisle.cli.commands.completion:completion", "Print a shell completion script."),
+    "help": ("coldaisle.cli.commands.help:help_topic", "Explain a topic, such as exit-codes."),
+}
+
+EXIT_CODES = "Exit codes: " + " · ".join(
+    f"{code.value} {meaning}" for code, meaning in EXIT_CODE_MEANINGS.items()
+)
+
+
+class Coldaisle(LazyGroup):
+    """The top of the command line."""
+
+    table = COMMANDS
+
+
+@click.group(cls=Coldaisle, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--server", envvar="COLDAISLE_SERVER", default=DEFAULT_SERVER, show_default=True,
+    metavar="HOST:PORT", show_envvar=True, help="The server to ask.",
+)  # fmt: skip
+@click.option(
+    "--token-file", envvar="COLDAISLE_TOKEN_FILE", show_envvar=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File with the access token.  [default: token in $COLDAISLE_DATA or ./coldaisle-data]",
+)  # fmt: skip
+@click.option(
+    "--tls-ca", envvar="COLDAISLE_TLS_CA", show_envvar=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="Certificates to trust; needed for every server that is not on this machine.",
+)  # fmt: skip
+@click.option(
+    "--command-timeout", type=click.FloatRange(min=0.1, max=3600), default=DEFAULT_TIMEOUT_SECONDS,
+    show_default=True, metavar="SECONDS", help="Deadline of each call.",
+)  # fmt: skip
+@click.option("--debug", is_flag=True, help="Show the trace of an error.")
+@click.version_option(package_name="coldaisle", prog_name="coldaisle")
+@click.pass_context
+def cli(
+    context: click.Context,
+    server: str,
+    token_file: Path | None,
+    tls_ca: Path | None,
+    command_timeout: float,
+    debug: bool,
+) -> None:
+    """The operations twin of a data center: what is happening, what was true, what was done.
+
+    \b
+    coldaisle demo                         a hall, its twin and a fault to play with
+    coldaisle get assets --filter kind=rack
+    coldaisle alerts
+    coldaisle replay --as-of -10m
+    """
+    context.obj = Settings(server, token_file, tls_ca, command_timeout, debug)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; return its exit code. Errors become a cause and a next step on stderr."""
+    try:
+        result = cli.main(list(arguments), prog_name="coldaisle", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left; nothing more can be said
+        return ExitCode.OK
+    except Exception as error:  # the last boundary of the process: nothing may end in a bare trace
+        return _report(error, debug="--debug" in arguments)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, CliError):
+        _say(str(error), error.next_step)
+        return error.exit_code
+    if isinstance(error, ColdaisleError):
+        _say(str(error), "")
+        return ExitCode.FAILED
+    _say(f"{type(error).__name__}: {error}", "run it again with --debug before the command, and report it")
+    return ExitCode.FAILED
+
+
+def _say(cause: str, next_step: str) -> None:
+    click.echo(f"error: {cause}", err=True)
+    if next_step:
+        click.echo(f"next:  {next_step}", err=True)
