@@ -24,8 +24,8 @@ def approve(run: Run, approved_hash: str, now: int, note: str = "") -> RunApprov
     _require_state(run, "approved")
     if approved_hash != run.plan.hash or plan_hash(run.plan) != run.plan.hash:
         raise StalePlan(
-            f"run {run.id!r} has plan {run.plan.hash[:12]}, the approval names {approved_hash[:12] or 'none'}; "
-            "read the plan again"
+            f"run {run.id!r} has plan {run.plan.hash[:12]}, the approval names "
+            f"{approved_hash[:12] or 'none'}; read the plan again"
         )
     if now > run.plan.expires_at:
         late_seconds = (now - run.plan.expires_at) / 1e9

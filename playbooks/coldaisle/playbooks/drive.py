@@ -170,7 +170,8 @@ class Drive:
 
     async def _verify(self, history: RunHistory) -> None:
         run, condition = history.run, history.run.plan.verification
-        assert condition is not None and run.verifying_since is not None
+        assert condition is not None
+        assert run.verifying_since is not None
         position = history.start_of_verification().position
         verdict = await self._watch(run, condition, run.verifying_since, position)
         if verdict is None:
@@ -186,7 +187,8 @@ class Drive:
         if condition is not None and since is not None:
             position = history.start_of_verification().position
             _, verdict = await judge(self._means.store, Watch(condition, since), position)
-            reason = f"{verdict.missing} within {condition.within_seconds:g} s; {reason}"
+            if not verdict.holds:
+                reason = f"{verdict.missing} within {condition.within_seconds:g} s; {reason}"
         await self._append(history, RunFailed(history.run.id, reason, move.verification_failed))
 
     async def _watch(self, run: Run, condition: Condition, since: int, after: int) -> Verdict | None:

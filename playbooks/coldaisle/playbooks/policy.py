@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from coldaisle.core.errors import ColdaisleError
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
-from coldaisle.core.events.types import AlertKind, Plan, Scalar, Severity
+from coldaisle.core.events.types import AlertKind, AnyEvent, Plan, Scalar, Severity
 from coldaisle.core.reactor import Reaction
 from coldaisle.core.twin import Alert, Twin, fold
 from coldaisle.playbooks.errors import PlanError
@@ -144,7 +144,7 @@ class PolicyReactor:
         if policy.mode == "observe" and not refusal:
             refusal = "observed only: the policy may not act"
         proposed = t.RunProposed(run, plan, alert.summary, alert.id, policy.name)
-        bodies = [proposed, t.RunRejected(run, refusal)] if refusal else [proposed]
+        bodies: list[AnyEvent] = [proposed, t.RunRejected(run, refusal)] if refusal else [proposed]
         return [Reaction(fact, body) for body in bodies]
 
     def _plan(self, policy: Policy, alert: Alert, now: int) -> tuple[Plan, str]:
