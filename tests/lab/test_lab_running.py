@@ -76,6 +76,11 @@ async def test_a_fault_comes_and_goes_over_the_control_socket(running: Lab) -> N
     assert running.plant.air.inlet[0] < 25.0
 
 
+async def test_the_state_tells_of_a_dead_feed(running: Lab) -> None:
+    await ask(running, Inject("feed_loss", "feed-b"))
+    assert (await ask(running, AskState())).feeds == {"feed-a": True, "feed-b": False}
+
+
 async def test_a_wrong_request_is_answered_with_the_reason(running: Lab) -> None:
     with pytest.raises(LabError, match="choose one of"):
         await ask(running, Inject("fire", "crac-1"))

@@ -138,7 +138,7 @@ class Lab:
             case AskFaults():
                 pass
             case AskState():
-                return state_answer(self.hall, self._commanded, self._plant, self.settings.speed, self.faults)
+                return state_answer(self.hall, self._inputs, self._plant, self.settings.speed, self.faults)
         return Answer(seconds=self._plant.seconds, speed=self.settings.speed, faults=self.faults)
 
     @property
