@@ -1,0 +1,141 @@
+"""Who may call: a token made at first start, and the one place where a call is let in or turned away.
+
+Health and reflection are open to anyone who reaches the port. Refused calls that would change something
+are events. Errors of ours leave here as rich statuses; others end the call as gRPC does and are logged.
+"""
+
+import contextvars
+import hmac
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from coldaisle.core.errors import ColdaisleError, ConfigError
+from coldaisle.core.events import encode, new_id, stream_of
+from coldaisle.core.events.types import AccessRefused
+from coldaisle.core.store import EventStore
+from coldaisle.server.errors import NotAllowed, abort
+
+OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
+READING_VERBS = ("Get", "List", "Watch")
+MAX_USER_CHARACTERS = 64
+TOKEN_BYTES = 32
+
+actor: contextvars.ContextVar[str] = contextvars.ContextVar("actor", default="user/unknown")
+"""Who makes the present call: what its events name as their actor."""
+
+log = logging.getLogger(__name__)
+
+
+def load_token(path: Path) -> str:
+    """The token in the file; makes one, readable by its owner only, when there is none."""
+    try:
+        if not path.exists():
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(TOKEN_BYTES) + "\n")
+        token = path.read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; make the folder writable for the server") from error
+    if not token:
+        raise ConfigError(f"{path} is empty; delete it and start again, a new token will be made")
+    return token
+
+
+# The stubs describe handlers of the synchronous kind only; an interceptor passes them on unseen.
+Handler = Any
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Lets calls in by token, names their actor, and translates errors."""
+
+    def __init__(self, token: str, store: EventStore) -> None:
+        self._expected = f"Bearer {token}"
+        self._store = store
+
+    async def intercept_service(
+        self, continuation: Continuation, details: grpc.HandlerCallDetails
+    ) -> Handler:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(details)
+        method = details.method
+        if handler is None or method.startswith(OPEN_PREFIXES):
+            return handler
+        if handler.request_streaming:
+            return self._duplex(handler, method)
+        if handler.response_streaming:
+            return self._streaming(handler, method)
+        return self._unary(handler, method)
+
+    def _unary(self, handler: Handler, method: str) -> Handler:
+        async def guarded(request: object, context: Context) -> object:
+            try:
+                await self._let_in(method, context)
+                return await handler.unary_unary(request, context)
+            except ColdaisleError as error:
+                await abort(context, error)
+
+        return grpc.unary_unary_rpc_method_handler(
+            guarded, handler.request_deserializer, handler.response_serializer
+        )
+
+    def _streaming(self, handler: Handler, method: str) -> Handler:
+        async def guarded(request: object, context: Context) -> AsyncIterator[object]:
+            try:
+                await self._let_in(method, context)
+                async for response in handler.unary_stream(request, context):
+                    yield response
+            except ColdaisleError as error:
+                await abort(context, error)
+
+        return grpc.unary_stream_rpc_method_handler(
+            guarded, handler.request_deserializer, handler.response_serializer
+        )
+
+    def _duplex(self, handler: Handler, method: str) -> Handler:
+        async def guarded(requests: AsyncIterator[object], context: Context) -> None:
+            try:
+                await self._let_in(method, context)
+                await handler.stream_stream(requests, context)
+            except ColdaisleError as error:
+                await abort(context, error)
+
+        return grpc.stream_stream_rpc_method_handler(
+            guarded, handler.request_deserializer, handler.response_serializer
+        )
+
+    async def _let_in(self, method: str, context: Context) -> None:
+        metadata = dict(context.invocation_metadata() or ())
+        given = str(metadata.get("authorization", ""))
+        if hmac.compare_digest(given.encode(), self._expected.encode()):
+            actor.set(f"user/{_clean(str(metadata.get('coldaisle-user', 'operator')))}")
+            return
+        reason = "no token" if not given else "wrong token"
+        if not method.rpartition("/")[2].startswith(READING_VERBS):
+            await self._record_refusal(method, reason, context.peer())
+        raise NotAllowed(
+            f"{reason}: send 'authorization: Bearer <token>' with the token that the server keeps in its "
+            "data folder (coldaisle --token-file, or COLDAISLE_TOKEN_FILE)"
+        )
+
+    async def _record_refusal(self, method: str, reason: str, address: str) -> None:
+        body = AccessRefused(method, reason, address)
+        now = time.time_ns()
+        event = encode(body, id=new_id(now), time=now, actor="user/unknown")
+        try:
+            await self._store.append(stream_of(body), [event])
+        except ColdaisleError as error:
+            log.warning("a refusal could not be recorded", extra={"error": str(error)})
+
+
+def _clean(user: str) -> str:
+    """A name that cannot break a line or a column, whatever a client sends."""
+    return "".join(c for c in user if c.isalnum() or c in "._-@")[:MAX_USER_CHARACTERS] or "operator"

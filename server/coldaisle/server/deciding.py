@@ -1,0 +1,58 @@
+"""What people decide becomes an event: who, when, once for each request id (AIP-155)."""
+
+import hashlib
+import uuid
+
+from coldaisle.core.events import encode, new_id, stream_of
+from coldaisle.core.events.ids import derived_id
+from coldaisle.core.events.types import AnyEvent
+from coldaisle.core.store import EventStore, Expected
+from coldaisle.server.access import actor
+from coldaisle.server.errors import InvalidRequest
+
+REQUEST_NAMESPACE = "request"
+RUN_ID_CHARACTERS = 10
+
+
+async def record(
+    store: EventStore,
+    body: AnyEvent,
+    request_id: str,
+    time: int,
+    *,
+    expected: int | Expected = Expected.ANY,
+    correlation_id: bytes | None = None,
+) -> int:
+    """Append the decision; a repetition of the request answers as the first did. Returns the position."""
+    event_id = request_event_id(request_id) if request_id else new_id(time)
+    event = encode(
+        body, id=event_id, time=time, actor=actor.get(), correlation_id=correlation_id or event_id
+    )  # fmt: skip
+    return (await store.append(stream_of(body), [event], expected)).position
+
+
+async def recorded_before(store: EventStore, stream: str, request_id: str) -> bool:
+    """Whether this very request was recorded already. Looks at the newest page of a short stream."""
+    if not request_id:
+        return False
+    wanted = request_event_id(request_id)
+    return any(event.id == wanted for event in await store.read_stream(stream, backwards=True))
+
+
+def request_event_id(request_id: str) -> bytes:
+    """The id of the event that a request leads to."""
+    return derived_id(0, request_bytes(request_id), REQUEST_NAMESPACE, 0)
+
+
+def run_id(request_id: str, time: int) -> str:
+    """The id of a run that a person asks for: the same for the same request."""
+    seed = request_bytes(request_id) if request_id else new_id(time)
+    return f"r-{hashlib.sha256(seed).hexdigest()[:RUN_ID_CHARACTERS]}"
+
+
+def request_bytes(request_id: str) -> bytes:
+    """The UUID of a request; raises InvalidRequest."""
+    try:
+        return uuid.UUID(request_id).bytes
+    except ValueError:
+        raise InvalidRequest("request_id", f"{request_id[:60]!r} is not a UUID") from None

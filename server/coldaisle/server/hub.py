@@ -1,0 +1,146 @@
+"""The agents that are connected, and the way to have one of them act on a device.
+
+An agent that goes away while it acts leaves the outcome open. The hub then waits for it to come back and
+asks it to probe; only where the probe says that nothing happened is the action performed again.
+"""
+
+import asyncio
+
+import msgspec
+from msgspec.structs import replace
+
+from coldaisle.core.actions import ActionRequest, ActionResult
+from coldaisle.core.events.types import Argument
+from coldaisle.v1 import agent_pb2
+
+MAX_OUTBOX_MESSAGES = 256
+AGENT_WAIT_SECONDS = 45.0
+"""How long an action waits for its agent to connect (again)."""
+ANSWER_GRACE_SECONDS = 5.0
+"""What an agent may take beyond the action's own timeout."""
+
+_Outcome = agent_pb2.CommandResult
+_values_decoder = msgspec.json.Decoder(dict[str, Argument])
+
+
+class AgentLink:
+    """One agent's open stream. ``seen`` is when it last spoke, UTC ns."""
+
+    def __init__(self, hello: agent_pb2.Hello, address: str, now: int) -> None:
+        self.agent = hello.agent
+        self.assets = frozenset(hello.assets)
+        self.address = address
+        self.seen = now
+        self.spool_events = 0
+        self.received_events = 0
+        self.outbox: asyncio.Queue[agent_pb2.ConnectResponse] = asyncio.Queue(MAX_OUTBOX_MESSAGES)
+        self.ended = asyncio.Event()
+        self._pending: dict[str, asyncio.Future[ActionResult | None]] = {}
+
+    async def ask(self, request: ActionRequest) -> ActionResult | None:
+        """Have the agent act; None when its stream ended before it answered."""
+        answer: asyncio.Future[ActionResult | None] = asyncio.get_running_loop().create_future()
+        self._pending[request.id] = answer
+        try:
+            async with asyncio.timeout(request.timeout_seconds + ANSWER_GRACE_SECONDS):
+                await self.outbox.put(agent_pb2.ConnectResponse(command=command_message(request)))
+                return await answer
+        except TimeoutError:
+            return ActionResult(
+                "unknown", f"agent {self.agent} did not answer within {request.timeout_seconds:g} s"
+            )
+        finally:
+            self._pending.pop(request.id, None)
+
+    def answered(self, message: agent_pb2.CommandResult) -> None:
+        """Take in a result; one that nobody waits for any more is too late and passed over."""
+        answer = self._pending.get(message.command_id)
+        if answer is not None and not answer.done():
+            answer.set_result(result_of(message))
+
+    def end(self) -> None:
+        """The stream is over: whoever waits for an answer learns that none will come."""
+        self.ended.set()
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_result(None)
+
+
+class AgentHub:
+    """Finds the agent of an asset. Fits the runner's Actions."""
+
+    def __init__(self, agent_wait_seconds: float = AGENT_WAIT_SECONDS) -> None:
+        self.links: dict[str, AgentLink] = {}
+        self._wait_seconds = agent_wait_seconds
+        self._joined = asyncio.Event()
+
+    def join(self, link: AgentLink) -> None:
+        """An agent connected; an older stream of the same agent ends."""
+        older = self.links.get(link.agent)
+        if older is not None:
+            older.end()
+        self.links[link.agent] = link
+        joined, self._joined = self._joined, asyncio.Event()
+        joined.set()
+
+    def leave(self, link: AgentLink) -> None:
+        """A stream ended."""
+        link.end()
+        if self.links.get(link.agent) is link:
+            del self.links[link.agent]
+
+    async def carry_out(self, request: ActionRequest) -> ActionResult:
+        """Have the right agent do it, over lost connections; see the module."""
+        verb = request.verb
+        while (link := await self._link_for(request.asset)) is not None:
+            result = await link.ask(replace(request, verb=verb))
+            if result is None:
+                verb = "probe" if request.verb == "perform" else request.verb
+            elif verb != request.verb and result.outcome == "not_done":
+                verb = request.verb
+            else:
+                return result
+        reason = (
+            f"no connected agent reaches {request.asset} (waited {self._wait_seconds:g} s): start its agent"
+        )
+        never_sent = verb == "perform" and request.verb == "perform"
+        return ActionResult("not_done" if never_sent else "unknown", reason)
+
+    async def _link_for(self, asset: str) -> AgentLink | None:
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                while True:
+                    for link in self.links.values():
+                        if asset in link.assets:
+                            return link
+                    await self._joined.wait()
+        except TimeoutError:
+            return None
+
+
+def command_message(request: ActionRequest) -> agent_pb2.Command:
+    """A request as the wire carries it."""
+    return agent_pb2.Command(
+        command_id=request.id,
+        verb=request.verb,
+        action=request.action,
+        asset=request.asset,
+        arguments=msgspec.json.encode(request.arguments),
+        timeout_seconds=request.timeout_seconds,
+    )
+
+
+def result_of(message: agent_pb2.CommandResult) -> ActionResult:
+    """The wire's result as ours; one that cannot be read leaves the outcome unknown."""
+    try:
+        observed = _values_decoder.decode(message.observed) if message.observed else {}
+        undo = _values_decoder.decode(message.undo) if message.undo else None
+    except msgspec.MsgspecError as error:
+        return ActionResult("unknown", f"the agent's answer cannot be read: {error}")
+    match message.outcome:
+        case _Outcome.OUTCOME_DONE:
+            return ActionResult("done", message.reason, observed, undo)
+        case _Outcome.OUTCOME_NOT_DONE:
+            return ActionResult("not_done", message.reason, observed, undo)
+        case _:
+            return ActionResult("unknown", message.reason, observed, undo)

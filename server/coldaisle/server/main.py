@@ -1,0 +1,174 @@
+"""The composition root: builds the objects, passes them in, runs them until told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from coldaisle.core.detect import Detector
+from coldaisle.core.errors import ConfigError
+from coldaisle.core.store import EventStore, LiveTwin
+from coldaisle.core.store.reactions import ReactorRunner
+from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.playbooks import PolicyReactor, Runner
+from coldaisle.server.access import Guard, load_token
+from coldaisle.server.actions import ActionRouter
+from coldaisle.server.hub import AgentHub
+from coldaisle.server.ingest import MAX_BATCH_BYTES
+from coldaisle.server.metrics import serve_metrics
+from coldaisle.server.moments import Moments
+from coldaisle.server.services.agents import AgentService
+from coldaisle.server.services.alerts import AlertService
+from coldaisle.server.services.assets import AssetService
+from coldaisle.server.services.history import HistoryService
+from coldaisle.server.services.playbooks import PlaybookService
+from coldaisle.server.services.system import SystemService
+from coldaisle.server.services.telemetry import TelemetryService
+from coldaisle.server.settings import Settings, split_address
+from coldaisle.server.startup import announce, load_playbooks
+from coldaisle.server.watching import Watchers
+from coldaisle.v1 import (
+    agent_pb2,
+    agent_pb2_grpc,
+    alerts_pb2,
+    alerts_pb2_grpc,
+    assets_pb2,
+    assets_pb2_grpc,
+    history_pb2,
+    history_pb2_grpc,
+    playbooks_pb2,
+    playbooks_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+    telemetry_pb2,
+    telemetry_pb2_grpc,
+)
+
+STORE_FILE = "events.db"
+TOKEN_FILE = "token"
+STOP_GRACE_SECONDS = 2.0
+MAX_MESSAGE_BYTES = 2 * MAX_BATCH_BYTES
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+_SERVICES = (
+    agent_pb2.DESCRIPTOR,
+    alerts_pb2.DESCRIPTOR,
+    assets_pb2.DESCRIPTOR,
+    history_pb2.DESCRIPTOR,
+    playbooks_pb2.DESCRIPTOR,
+    system_pb2.DESCRIPTOR,
+    telemetry_pb2.DESCRIPTOR,
+)
+
+log = logging.getLogger(__name__)
+Say = Callable[[str], None]
+
+
+async def serve(settings: Settings, say: Say) -> None:
+    """Run until SIGTERM or SIGINT; ``say`` takes the line that tells that calls are answered."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings) as address:
+        say(f"serving on {address}")
+        await stop.wait()
+        log.info("stopping")
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[str]:
+    """A whole server as long as the block runs; gives the address that it answers on."""
+    folder = Path(settings.serve.data_dir)
+    host, port = split_address(settings.serve.listen, "serve.listen")
+    _require_loopback(host)
+    folder.mkdir(parents=True, exist_ok=True)
+    token = load_token(folder / TOKEN_FILE)
+    playbooks = load_playbooks(settings.serve.playbooks_dir)
+    max_bytes = settings.serve.max_store_bytes or None
+    async with SqliteStore(folder / STORE_FILE, max_bytes=max_bytes) as store, asyncio.TaskGroup() as group:
+        live = LiveTwin(store)
+        tasks = [group.create_task(live.run(), name="live twin")]
+        await live.at_least(await store.head())
+        await announce(store, live.current, settings.detect, playbooks)
+        hub = AgentHub()
+        reactors = [ReactorRunner(store, Detector()), ReactorRunner(store, PolicyReactor(settings.policies))]
+        runner = Runner(store, live, ActionRouter(hub), actor="runner/server")
+        for work in (*(reactor.run() for reactor in reactors), runner.run()):
+            tasks.append(group.create_task(work))
+        system = SystemService(str(folder / STORE_FILE), live, hub, reactors, time.time_ns())
+        server = _server(store, live, hub, system, token)
+        bound = _bind(server, host, port)
+        await server.start()
+        with _metrics(settings.serve.metrics, system):
+            yield f"{host}:{bound}"
+        await server.stop(STOP_GRACE_SECONDS)
+        for task in tasks:
+            task.cancel()
+
+
+def _server(
+    store: EventStore, live: LiveTwin, hub: AgentHub, system: SystemService, token: str
+) -> grpc.aio.Server:
+    moments, watchers = Moments(store, live), Watchers()
+    server = grpc.aio.server(
+        interceptors=(Guard(token, store),),
+        options=(
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.so_reuseport", 0),
+        ),
+    )
+    agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentService(store, hub), server)
+    assets_pb2_grpc.add_AssetServiceServicer_to_server(AssetService(moments), server)
+    telemetry_pb2_grpc.add_TelemetryServiceServicer_to_server(TelemetryService(store, watchers), server)
+    alerts_pb2_grpc.add_AlertServiceServicer_to_server(AlertService(store, live, moments, watchers), server)
+    history_pb2_grpc.add_HistoryServiceServicer_to_server(HistoryService(store, moments, watchers), server)
+    playbooks_pb2_grpc.add_PlaybookServiceServicer_to_server(
+        PlaybookService(store, live, moments, watchers), server
+    )
+    system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
+    _add_health_and_reflection(server)
+    return server
+
+
+def _add_health_and_reflection(server: grpc.aio.Server) -> None:
+    names = [service.full_name for file in _SERVICES for service in file.services_by_name.values()]
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+
+
+def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
+    try:
+        return server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{host}:{port} cannot be opened: another process listens there; name another with --listen"
+        ) from error
+
+
+def _require_loopback(host: str) -> None:
+    """Calls travel unencrypted: off this machine the token would be readable on the way."""
+    if host not in LOOPBACK:
+        raise ConfigError(
+            f"serve.listen = {host!r}: this version speaks without TLS and so listens on loopback only; "
+            "use 127.0.0.1, and an SSH tunnel from elsewhere"
+        )
+
+
+@contextlib.contextmanager
+def _metrics(address: str, system: SystemService) -> Iterator[None]:
+    if not address:
+        yield
+        return
+    stop = serve_metrics(*split_address(address, "serve.metrics"), system.status)
+    try:
+        yield
+    finally:
+        stop()

@@ -1,0 +1,46 @@
+"""The twin at the moment a request asks for: now, at a position, or at a time."""
+
+from collections import OrderedDict
+
+from coldaisle.core.store import EventStore, LiveTwin, twin_at
+from coldaisle.core.twin import Twin
+from coldaisle.server.errors import InvalidRequest
+from coldaisle.v1 import common_pb2
+
+MAX_KEPT_TWINS = 8
+
+
+class Moments:
+    """Answers reads; keeps the last few past twins, because people look around in one moment."""
+
+    def __init__(self, store: EventStore, live: LiveTwin) -> None:
+        self._store = store
+        self._live = live
+        self._kept: OrderedDict[int, Twin] = OrderedDict()
+
+    async def twin(self, moment: common_pb2.Moment) -> Twin:
+        """The twin at this moment; folds the history when it is in the past."""
+        position = await self.position(moment)
+        if position is None or position == self._live.current.position:
+            return self._live.current
+        if position not in self._kept:
+            self._kept[position] = await twin_at(self._store, position)
+        self._kept.move_to_end(position)
+        while len(self._kept) > MAX_KEPT_TWINS:
+            self._kept.popitem(last=False)
+        return self._kept[position]
+
+    async def position(self, moment: common_pb2.Moment) -> int | None:
+        """The position that the moment names; None for now."""
+        match moment.WhichOneof("at"):
+            case "as_of_revision":
+                head = await self._store.head()
+                if moment.as_of_revision > head:
+                    raise InvalidRequest(
+                        "moment.as_of_revision", f"{moment.as_of_revision} is beyond the head, {head}"
+                    )
+                return int(moment.as_of_revision)
+            case "as_of_time":
+                return await self._store.position_at(moment.as_of_time.ToNanoseconds())
+            case _:
+                return None

@@ -1,0 +1,109 @@
+"""AlertService: conditions that held, with their evidence."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from coldaisle.core.events.types import AlertAcknowledged
+from coldaisle.core.store import EventStore, LiveTwin
+from coldaisle.core.twin import Alert, Twin
+from coldaisle.server.convert import alert_message
+from coldaisle.server.deciding import record
+from coldaisle.server.errors import NotFound
+from coldaisle.server.moments import Moments
+from coldaisle.server.paging import keep, page_of, parse_filter, resource_id
+from coldaisle.server.watching import Watchers
+from coldaisle.v1 import alerts_pb2, alerts_pb2_grpc
+
+FILTER_FIELDS = ("state", "severity", "asset", "kind", "metric")
+
+
+class AlertService(alerts_pb2_grpc.AlertServiceServicer):
+    """See alerts.proto."""
+
+    def __init__(self, store: EventStore, live: LiveTwin, moments: Moments, watchers: Watchers) -> None:
+        self._store = store
+        self._live = live
+        self._moments = moments
+        self._watchers = watchers
+
+    async def GetAlert(  # noqa: N802 - the API's name
+        self, request: alerts_pb2.GetAlertRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> alerts_pb2.Alert:
+        """One alert at a moment."""
+        twin = await self._moments.twin(request.moment)
+        return alert_message(_alert(twin, request.name), twin.position)
+
+    async def ListAlerts(  # noqa: N802 - the API's name
+        self, request: alerts_pb2.ListAlertsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> alerts_pb2.ListAlertsResponse:
+        """Alerts, newest first."""
+        twin = await self._moments.twin(request.moment)
+        newest = sorted(twin.alerts.values(), key=lambda alert: -alert.opened_position)
+        found = keep(
+            newest,
+            parse_filter(request.filter, FILTER_FIELDS),
+            {
+                "state": lambda alert: ("open" if alert.cleared is None else "cleared",),
+                "severity": lambda alert: (alert.severity,),
+                "asset": lambda alert: (alert.asset,),
+                "kind": lambda alert: (alert.kind,),
+                "metric": lambda alert: (alert.metric,),
+            },
+        )
+        page, next_token = page_of(found, request.page_size, request.page_token)
+        return alerts_pb2.ListAlertsResponse(
+            alerts=[alert_message(alert, twin.position) for alert in page],
+            next_page_token=next_token,
+            total_size=len(found),
+            revision=twin.position,
+        )
+
+    async def AcknowledgeAlert(  # noqa: N802 - the API's name
+        self, request: alerts_pb2.AcknowledgeAlertRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> alerts_pb2.Alert:
+        """Note that a person took notice."""
+        alert = _alert(self._live.current, request.name)
+        if not request.validate_only and not alert.acknowledged:
+            body = AlertAcknowledged(alert.id, request.note)
+            position = await record(self._store, body, request.request_id, time.time_ns())
+            await self._live.at_least(position)
+        twin = self._live.current
+        return alert_message(_alert(twin, request.name), twin.position)
+
+    async def WatchAlerts(  # noqa: N802 - the API's name
+        self, request: alerts_pb2.WatchAlertsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> AsyncIterator[alerts_pb2.WatchAlertsResponse]:
+        """Alerts as they change. From 0: the open ones first."""
+        seen = request.resume_after_revision
+        first = True
+        with self._watchers.admitted():
+            while True:
+                twin = self._live.current
+                for alert in _changed(twin, seen, only_open=first and seen == 0):
+                    yield alerts_pb2.WatchAlertsResponse(
+                        alert=alert_message(alert, twin.position), revision=alert.revision
+                    )
+                if first:
+                    yield alerts_pb2.WatchAlertsResponse(revision=twin.position, caught_up=True)
+                seen, first = twin.position, False
+                await self._live.beyond(seen)
+
+
+def _changed(twin: Twin, after: int, only_open: bool) -> list[Alert]:
+    changed = (alert for alert in twin.alerts.values() if alert.revision > after)
+    return sorted(
+        (alert for alert in changed if not only_open or alert.cleared is None),
+        key=lambda alert: alert.revision,
+    )
+
+
+def _alert(twin: Twin, name: str) -> Alert:
+    alert = twin.alerts.get(resource_id(name, "alerts"))
+    if alert is None:
+        raise NotFound(
+            f"{name} is not known at position {twin.position}: `coldaisle alerts --all` lists them"
+        )
+    return alert

@@ -1,0 +1,65 @@
+"""AssetService: what is there, how it hangs together, and its latest values."""
+
+from typing import Any
+
+import grpc
+
+from coldaisle.core.twin import Asset, Twin
+from coldaisle.server.convert import AssetMessages
+from coldaisle.server.errors import NotFound
+from coldaisle.server.moments import Moments
+from coldaisle.server.paging import keep, page_of, parse_filter, resource_id
+from coldaisle.v1 import assets_pb2, assets_pb2_grpc
+
+FILTER_FIELDS = ("kind", "name", "located_in", "powered_by", "cooled_by")
+
+
+class AssetService(assets_pb2_grpc.AssetServiceServicer):
+    """See assets.proto."""
+
+    def __init__(self, moments: Moments) -> None:
+        self._moments = moments
+
+    async def GetAsset(  # noqa: N802 - the API's name
+        self, request: assets_pb2.GetAssetRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> assets_pb2.Asset:
+        """One asset at a moment."""
+        twin = await self._moments.twin(request.moment)
+        asset = twin.assets.get(resource_id(request.name, "assets"))
+        if asset is None:
+            raise NotFound(
+                f"{request.name} is not known at position {twin.position}: "
+                "`coldaisle get assets` lists what is"
+            )
+        return AssetMessages(twin).message(asset)
+
+    async def ListAssets(  # noqa: N802 - the API's name
+        self, request: assets_pb2.ListAssetsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> assets_pb2.ListAssetsResponse:
+        """Assets by name."""
+        twin = await self._moments.twin(request.moment)
+        found = _filtered(twin, request.filter)
+        page, next_token = page_of(found, request.page_size, request.page_token)
+        messages = AssetMessages(twin)
+        return assets_pb2.ListAssetsResponse(
+            assets=[messages.message(asset) for asset in page],
+            next_page_token=next_token,
+            total_size=len(found),
+            revision=twin.position,
+        )
+
+
+def _filtered(twin: Twin, text: str) -> list[Asset]:
+    terms = parse_filter(text, FILTER_FIELDS)
+    assets = sorted(twin.assets.values(), key=lambda asset: asset.id)
+    return keep(
+        assets,
+        terms,
+        {
+            "kind": lambda asset: (asset.kind,),
+            "name": lambda asset: (asset.id,),
+            "located_in": lambda asset: twin.targets(asset.id, "located_in"),
+            "powered_by": lambda asset: twin.targets(asset.id, "powered_by"),
+            "cooled_by": lambda asset: twin.targets(asset.id, "cooled_by"),
+        },
+    )

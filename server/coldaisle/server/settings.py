@@ -1,0 +1,123 @@
+"""The server's settings: one TOML file, checked; everything has a default."""
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from coldaisle.core.detect import default_rules
+from coldaisle.core.errors import ConfigError
+from coldaisle.core.events.types import DetectorConfigured, LimitRule
+from coldaisle.playbooks import Policy
+
+DEFAULT_POLICIES = (
+    Policy(
+        name="cool-hot-racks",
+        kind="limit",
+        metric="inlet_temperature_celsius",
+        playbook="boost-cooling",
+        parameters={"asset": "${asset}"},
+        cooldown_seconds=600.0,
+    ),
+)
+
+
+class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """``[serve]``: where the server listens and keeps its data.
+
+    ``max_store_bytes`` bounds the store's file; 0 means as far as the disk goes.
+    """
+
+    listen: str = "127.0.0.1:7443"
+    metrics: str = ""
+    data_dir: str = "coldaisle-data"
+    playbooks_dir: str = ""
+    max_store_bytes: int = 0
+
+
+class DetectSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """``[detect]``: when a condition becomes an alert. Limits in ``[[detect.limits]]`` come on top."""
+
+    raise_count: int = 3
+    raise_window: int = 5
+    clear_count: int = 3
+    novelty_warn_score: float = 0.54
+    novelty_page_score: float = 0.214
+    entity_warn_factor: float = 1.5
+    warmup_seconds: float = 86_400.0
+    warmup_samples: int = 30
+    ashrae_class: str = "A1"
+    seed: int = 1
+    limits: tuple[LimitRule, ...] = ()
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    serve: ServeSettings = ServeSettings()
+    detect: DetectSettings = DetectSettings()
+    policies: tuple[Policy, ...] = DEFAULT_POLICIES
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Read and check the file; without one, the defaults. Raises ConfigError that names place and remedy."""
+    if path is None:
+        return Settings()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a readable file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}; correct that line") from error
+    try:
+        settings = msgspec.convert(raw, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}; see docs/reference/settings.md") from error
+    _check(path, settings)
+    return settings
+
+
+def detector_event(settings: DetectSettings, versions: dict[str, str]) -> DetectorConfigured:
+    """The detector configuration as the event that puts it in force."""
+    return DetectorConfigured(
+        limits=default_rules() + settings.limits,
+        raise_count=settings.raise_count,
+        raise_window=settings.raise_window,
+        clear_count=settings.clear_count,
+        novelty_warn_score=settings.novelty_warn_score,
+        novelty_page_score=settings.novelty_page_score,
+        entity_warn_factor=settings.entity_warn_factor,
+        warmup_seconds=settings.warmup_seconds,
+        warmup_samples=settings.warmup_samples,
+        assumed_attributes={"ashrae_class": settings.ashrae_class},
+        seed=settings.seed,
+        versions=versions,
+    )
+
+
+def split_address(text: str, key: str) -> tuple[str, int]:
+    """``host:port`` in two; raises ConfigError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"{key} = {text!r} is not host:port; write for example 127.0.0.1:7443")
+    return host.strip("[]"), int(port)
+
+
+def _check(path: Path, settings: Settings) -> None:
+    split_address(settings.serve.listen, f"{path}: serve.listen")
+    if settings.serve.metrics:
+        split_address(settings.serve.metrics, f"{path}: serve.metrics")
+    detect = settings.detect
+    if not 1 <= detect.raise_count <= detect.raise_window <= 100:
+        raise ConfigError(
+            f"{path}: detect.raise_count = {detect.raise_count} and raise_window = {detect.raise_window}: "
+            "1 <= raise_count <= raise_window <= 100 must hold"
+        )
+    if detect.clear_count < 1:
+        raise ConfigError(f"{path}: detect.clear_count = {detect.clear_count} must be at least 1")
+    names = [policy.name for policy in settings.policies]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"{path}: policies named twice: {', '.join(sorted(twice))}; rename one")

@@ -1,0 +1,56 @@
+"""What a server says to the history when it starts: configuration, playbooks, agents that are gone."""
+
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from coldaisle.core.errors import ConfigError
+from coldaisle.core.events import decode, encode, new_id, stream_of
+from coldaisle.core.events.types import AgentDisconnected, AnyEvent, DetectorConfigured, PlaybookPublished
+from coldaisle.core.store import EventStore
+from coldaisle.core.twin import Twin
+from coldaisle.playbooks import Playbook, builtin_playbooks, read_playbook
+from coldaisle.server.settings import DetectSettings, detector_event
+
+MODEL_LIBRARIES = ("river", "numpy")
+
+
+async def announce(
+    store: EventStore, twin: Twin, detect: DetectSettings, playbooks: Iterable[Playbook]
+) -> None:
+    """Append what changed since the history last said it; nothing when nothing did."""
+    bodies: list[AnyEvent] = [
+        AgentDisconnected(agent.id, "the server stopped") for agent in twin.agents.values() if agent.connected
+    ]
+    configured = detector_event(detect, {name: version(name) for name in MODEL_LIBRARIES})
+    if await _last_configuration(store) != configured:
+        bodies.append(configured)
+    for playbook in playbooks:
+        known = twin.playbooks.get(playbook.id)
+        if known is None or known.revision != playbook.revision:
+            bodies.append(PlaybookPublished(playbook.id, playbook.revision, playbook.text))
+    for body in bodies:
+        now = time.time_ns()
+        await store.append(stream_of(body), [encode(body, id=new_id(now), time=now, actor="server")])
+
+
+def load_playbooks(folder: str) -> list[Playbook]:
+    """The built-in playbooks, and those of the folder, which win over a built-in of the same name."""
+    found = {playbook.id: playbook for playbook in builtin_playbooks()}
+    if folder:
+        path = Path(folder)
+        if not path.is_dir():
+            raise ConfigError(f"serve.playbooks_dir = {folder!r} is not a folder; make it or name another")
+        for file in sorted(path.glob("*.yaml")):
+            playbook = read_playbook(file.read_text(encoding="utf-8"), str(file))
+            found[playbook.id] = playbook
+    return list(found.values())
+
+
+async def _last_configuration(store: EventStore) -> DetectorConfigured | None:
+    for event in await store.read_stream("model-detector", backwards=True, limit=1):
+        fact = decode(event)
+        if fact is not None and isinstance(fact.body, DetectorConfigured):
+            return fact.body
+    return None
