@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from coldaisle.agent.act import CarryOut
 from coldaisle.agent.config import AgentConfig, split_address
+from coldaisle.core.actions import ActionRequest, ActionResult
 from coldaisle.core.events.envelope import Emit
 
 
@@ -33,14 +34,19 @@ def collectors_of(config: AgentConfig) -> list[Collector]:
 
 def carriers_of(config: AgentConfig) -> dict[str, CarryOut]:
     """Who carries out which actions, by the action's name before the dot."""
-    from coldaisle.integrations.notify import NotifyActions
-
-    carriers: dict[str, CarryOut] = {"notify": NotifyActions().carry_out}
+    carriers: dict[str, CarryOut] = {"notify": _notify}
     if config.devices:
         from coldaisle.integrations.snmp import SnmpActions
 
         carriers["snmp"] = SnmpActions(config.devices).carry_out
     return carriers
+
+
+async def _notify(request: ActionRequest) -> ActionResult:
+    # An HTTP client costs more memory than the rest of the actions: only agents that notify pay for it.
+    from coldaisle.integrations.notify import NotifyActions
+
+    return await NotifyActions().carry_out(request)
 
 
 def describe(config: AgentConfig) -> list[str]:
@@ -81,9 +87,10 @@ def _snmp(config: AgentConfig) -> Collector:
 
 def _traps(config: AgentConfig) -> Collector:
     from coldaisle.integrations.snmp import TrapListener
+    from coldaisle.integrations.snmp.config import host_and_port
 
     host, port = split_address(config.traps.udp)
-    senders = {device.address.rpartition(":")[0] or device.address: device.asset for device in config.devices}
+    senders = {host_and_port(device.address)[0]: device.asset for device in config.devices}
     return Collector("traps", TrapListener(host, port, assets=senders).run)
 
 

@@ -5,7 +5,6 @@ Everything wrong is found here, before anything starts, as a ConfigError with fi
 
 from pathlib import Path
 
-from coldaisle.integrations.snmp.config import DeviceConfig
 from msgspec import Struct, structs
 
 from coldaisle.agent.inventory import links_of
@@ -22,6 +21,7 @@ from coldaisle.core.errors import ConfigError
 from coldaisle.integrations.host.collect import host_asset
 from coldaisle.integrations.host.config import HostConfig
 from coldaisle.integrations.promql.config import PromqlConfig
+from coldaisle.integrations.snmp.config import DeviceConfig, host_and_port
 from coldaisle.integrations.syslog.config import SyslogConfig
 
 
@@ -132,11 +132,12 @@ def _read_inventory(path: Path) -> InventoryFile:
 
 
 def _check_device(path: Path, place: str, address: str) -> None:
-    """A device's port may be left out: 161 then."""
-    if not address or any(c.isspace() or c == "/" for c in address):
-        raise ConfigError(f"{path}: {place} = {address!r}: expected host or host:port; correct the address")
-    if address.count(":") == 1 or address.startswith("["):
-        _address(path, place, address if not address.endswith("]") else f"{address}:161")
+    try:
+        host, _ = host_and_port(address)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {place}: {error}; correct the address") from error
+    if any(c.isspace() or c == "/" for c in host):
+        raise ConfigError(f"{path}: {place} = {address!r}: {host!r} is no host name; correct the address")
 
 
 def _anchored(path: Path, device: DeviceConfig) -> DeviceConfig:

@@ -49,11 +49,12 @@ class PromqlCollector:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            await self._poll(emit)
+            await self.poll(emit)
             due = max(due + self._config.poll_seconds, loop.time())
             await asyncio.sleep(due - loop.time())
 
-    async def _poll(self, emit: Emit) -> None:
+    async def poll(self, emit: Emit) -> None:
+        """Run every query once and emit what came back."""
         readings: list[Reading] = []
         failure = ""
         for query in self._config.queries:

@@ -1,0 +1,111 @@
+"""The collector against Debian's real Prometheus, which scrapes itself."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from coldaisle.core.errors import ConfigError
+from coldaisle.core.events.envelope import Observation
+from coldaisle.core.events.types import AnyEvent, AssetObserved, DeviceLost, DeviceReached, SamplesRecorded
+from coldaisle.integrations.promql import PromqlCollector, PromqlConfig, PromqlQuery
+from coldaisle.integrations.promql.collect import require_client
+
+QUERIES = (
+    PromqlQuery("up", 'up{job="self"}', asset_label="job"),
+    PromqlQuery("prometheus_build", "prometheus_build_info", asset="prom"),
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def prometheus(folder: Path, port: int) -> AsyncIterator[None]:
+    binary = shutil.which("prometheus")
+    if binary is None:
+        if os.environ.get("COLDAISLE_REQUIRE_PEERS") == "1":
+            pytest.fail("prometheus is not installed")
+        pytest.skip("prometheus is not installed")
+    config = folder / "prometheus.yml"
+    config.write_text(
+        "scrape_configs:\n- job_name: self\n  scrape_interval: 1s\n  static_configs:\n"
+        f"  - targets: ['127.0.0.1:{port}']\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        binary, f"--config.file={config}", f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def collecting(config: PromqlConfig) -> AsyncIterator[asyncio.Queue[Observation]]:
+    seen: asyncio.Queue[Observation] = asyncio.Queue()
+    task = asyncio.create_task(PromqlCollector(config, "edge").run(seen.put))
+    try:
+        yield seen
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def until(seen: asyncio.Queue[Observation], kind: type[AnyEvent], asset: str) -> AnyEvent:
+    async with asyncio.timeout(60):
+        while True:
+            body = (await seen.get()).body
+            if isinstance(body, kind) and getattr(body, "asset", "") == asset:
+                return body
+
+
+@pytest.mark.peers
+async def test_a_real_prometheus_is_lost_then_reached_then_measured(tmp_path: Path) -> None:
+    port = free_port()
+    config = PromqlConfig("prom", f"http://127.0.0.1:{port}", QUERIES, poll_seconds=1, timeout_seconds=5)
+    async with collecting(config) as seen:
+        assert isinstance((await seen.get()).body, AssetObserved)
+        lost = (await seen.get()).body
+        assert isinstance(lost, DeviceLost)
+        assert lost.agent == "edge"
+        async with prometheus(tmp_path, port):
+            assert isinstance(await until(seen, DeviceReached, "prom"), DeviceReached)
+            up = await until(seen, SamplesRecorded, "self")
+            assert isinstance(up, SamplesRecorded)
+            assert up.metrics == (f'up{{instance="127.0.0.1:{port}"}}',)
+            assert up.values == (1.0,)
+            build = await until(seen, SamplesRecorded, "prom")
+            assert isinstance(build, SamplesRecorded)
+            assert 'version="' in build.metrics[0]
+
+
+async def test_a_server_that_stays_away_is_said_once() -> None:
+    config = PromqlConfig("prom", f"http://127.0.0.1:{free_port()}", QUERIES[:1], timeout_seconds=1)
+    bodies: list[AnyEvent] = []
+
+    async def emit(observation: Observation) -> None:
+        bodies.append(observation.body)
+
+    collector = PromqlCollector(config, "edge")
+    for _ in range(3):
+        await collector.poll(emit)
+    assert [type(body) for body in bodies] == [DeviceLost]
+
+
+def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"coldaisle\[prometheus\]"):
+        require_client()
