@@ -21,9 +21,7 @@ class Bench:
         self.results: asyncio.Queue[agent_pb2.CommandResult] = asyncio.Queue()
         self.begun: asyncio.Queue[ActionRequest] = asyncio.Queue()
         self.go = asyncio.Event()
-        self.actions = Actions(
-            {"snmp": self.carry_out, "odd": self.fail}, self.results.put
-        )
+        self.actions = Actions({"snmp": self.carry_out, "odd": self.fail}, self.results.put)
 
     async def carry_out(self, request: ActionRequest) -> ActionResult:
         await self.begun.put(request)

@@ -3,7 +3,8 @@
 A protocol is imported when something is configured for it: an agent pays for what it collects.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec import Struct
 
@@ -32,14 +33,16 @@ def collectors_of(config: AgentConfig) -> list[Collector]:
     return built + _prometheus(config)
 
 
-def carriers_of(config: AgentConfig) -> dict[str, CarryOut]:
+@asynccontextmanager
+async def carriers_of(config: AgentConfig) -> AsyncIterator[dict[str, CarryOut]]:
     """Who carries out which actions, by the action's name before the dot."""
-    carriers: dict[str, CarryOut] = {"notify": _notify}
-    if config.devices:
-        from coldaisle.integrations.snmp import SnmpActions
+    async with AsyncExitStack() as stack:
+        carriers: dict[str, CarryOut] = {"notify": _notify}
+        if config.devices:
+            from coldaisle.integrations.snmp import SnmpActions
 
-        carriers["snmp"] = SnmpActions(config.devices).carry_out
-    return carriers
+            carriers["snmp"] = (await stack.enter_async_context(SnmpActions(config.devices))).carry_out
+        yield carriers
 
 
 async def _notify(request: ActionRequest) -> ActionResult:

@@ -5,12 +5,12 @@ server is there, the stream closes. What is not sent waits in the spool for the 
 """
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
@@ -42,20 +42,34 @@ async def run(config: AgentConfig) -> None:
 async def run_until(stop: asyncio.Event, config: AgentConfig) -> None:
     """Collect and send until ``stop`` is set; raises what a collector could not handle."""
     collectors = collectors_of(config)
-    with _spool(config) as spool:
+    async with AsyncExitStack() as stack:
+        spool = stack.enter_context(_spool(config))
         uplink = _uplink(config, spool)
-        pipeline = Pipeline(spool, config.agent.name, config.spool.flush_seconds, uplink.wake)
-        async with Actions(carriers_of(config), uplink.answer) as actions, asyncio.TaskGroup() as group:
-            writing = group.create_task(pipeline.run(), name="writer")
-            sending = group.create_task(uplink.run(actions.take), name="uplink")
-            await _announce(config, collectors, pipeline.emit)
-            collecting = [group.create_task(_collect(c.run, pipeline.emit), name=c.name) for c in collectors]
-            await stop.wait()
-            logger.info("agent stopping")
-            await _stop(collecting)
-            await _drain(pipeline, writing, uplink, config.agent.stop_seconds)
-            await _stop([writing, sending])
+        carriers = await stack.enter_async_context(carriers_of(config))
+        actions = await stack.enter_async_context(Actions(carriers, uplink.answer))
+        await _run(stop, config, collectors, spool, uplink, actions)
     logger.info("agent stopped")
+
+
+async def _run(
+    stop: asyncio.Event,
+    config: AgentConfig,
+    collectors: list[Collector],
+    spool: Spool,
+    uplink: Uplink,
+    actions: Actions,
+) -> None:
+    pipeline = Pipeline(spool, config.agent.name, config.spool.flush_seconds, uplink.wake)
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(pipeline.run(), name="writer")
+        sending = group.create_task(uplink.run(actions.take), name="uplink")
+        await _announce(config, collectors, pipeline.emit)
+        collecting = [group.create_task(_collect(c.run, pipeline.emit), name=c.name) for c in collectors]
+        await stop.wait()
+        logger.info("agent stopping")
+        await _stop(collecting)
+        await _drain(pipeline, writing, uplink, config.agent.stop_seconds)
+        await _stop([writing, sending])
 
 
 async def _collect(collect: Callable[[Emit], Awaitable[None]], emit: Emit) -> None:
@@ -111,7 +125,7 @@ def agent_version() -> str:
         return "0"
 
 
-@contextlib.contextmanager
+@contextmanager
 def _signals(stop: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
