@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+
 from coldaisle.core.actions import ActionRequest, ActionResult
 from coldaisle.core.events import encode, new_id, stream_of
 from coldaisle.core.events import types as t
@@ -76,12 +77,29 @@ def facts_of(bodies: Sequence[t.AnyEvent], step_seconds: float = 1.0) -> list[Fa
     return facts
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def twin() -> Twin:
     return fold(Twin(), facts_of(hall_bodies()))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def hall_after() -> Callable[..., Twin]:
+    """The hall's twin after further bodies."""
+    return lambda *bodies: fold(Twin(), facts_of([*hall_bodies(), *bodies]))
+
+
+@pytest.fixture(scope="session")
+def history() -> Callable[..., list[Fact]]:
+    """The hall's history with further bodies, ten seconds from event to event."""
+    return lambda *bodies: facts_of([*hall_bodies(), *bodies], step_seconds=10)
+
+
+@pytest.fixture(scope="session")
+def alert() -> Callable[..., t.AlertOpened]:
+    return alert_body
+
+
+@pytest.fixture(scope="session")
 def cool() -> Playbook:
     return read_playbook(COOL, "cool.yaml")
 
@@ -236,5 +254,3 @@ async def hall() -> AsyncIterator[Hall]:
         await hall.say(*hall_bodies())
         yield hall
         following.cancel()
-
-

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from coldaisle.core.events import types as t
 from coldaisle.playbooks.moves import TAKEOVER_SECONDS
 

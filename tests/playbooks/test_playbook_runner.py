@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from coldaisle.core.events import types as t
 from coldaisle.core.events.codec import decode
 from coldaisle.core.twin import ENDED_RUN_STATES

@@ -95,9 +95,8 @@ def _check_asset(place: str, asset: str, twin: Twin, kind: str = "") -> None:
     known = twin.assets.get(asset)
     if known is None:
         close = ", ".join(difflib.get_close_matches(asset, sorted(twin.assets), n=3))
-        raise PlanError(
-            f"{place} = {asset!r}: not in the twin; " + (f"close to: {close}" if close else "see the assets")
-        )
+        remedy = f"did you mean {close}?" if close else "look at the list of assets"
+        raise PlanError(f"{place} = {asset!r}: not in the twin; {remedy}")
     if kind and known.kind != kind:
         raise PlanError(f"{place} = {asset!r}: is a {known.kind}; name a {kind}")
 

@@ -5,13 +5,16 @@ or of the parameters given.
 """
 
 import hashlib
+from typing import TypeVar
 
 import msgspec
 
 from coldaisle.core.errors import ConfigError
 from coldaisle.playbooks.checks import check
-from coldaisle.playbooks.language import Document, Playbook
+from coldaisle.playbooks.language import Document, Parameter, Playbook
 from coldaisle.playbooks.source import Path, Source, read_source
+
+_Part = TypeVar("_Part", Document, Parameter)
 
 
 def read_playbook(text: str, name: str = "playbook") -> Playbook:
@@ -35,16 +38,24 @@ def read_playbook(text: str, name: str = "playbook") -> Playbook:
 def _convert(source: Source) -> Document:
     if not isinstance(source.value, dict):
         raise source.fault((), "not a map of keys", "write the keys playbook, title and steps")
+    parameters = source.value.get("parameters")
+    if isinstance(parameters, dict):  # one by one: inside a map, msgspec does not say at which key
+        for name, value in parameters.items():
+            _convert_part(source, ("parameters", name), value, Parameter)
+    return _convert_part(source, (), source.value, Document)
+
+
+def _convert_part(source: Source, path: Path, value: object, kind: type[_Part]) -> _Part:
     try:
-        return msgspec.convert(source.value, Document)
+        return msgspec.convert(value, kind)
     except (msgspec.ValidationError, OverflowError) as error:
-        raise _conversion_fault(source, str(error)) from error
+        raise _conversion_fault(source, path, str(error)) from error
 
 
-def _conversion_fault(source: Source, message: str) -> ConfigError:
+def _conversion_fault(source: Source, start: Path, message: str) -> ConfigError:
     """msgspec says ``Expected `str`, got `int` - at `$.steps[0].action```: say it with file and line."""
     what, _, place = message.partition(" - at ")
-    path = _path(place.strip("`"), source.value)
+    path = (*start, *_path(place.strip("`")))
     if "unknown field" in what:
         return source.fault((*path, what.split("`")[1]), "no such key", "remove it or correct its spelling")
     if "missing required field" in what:
@@ -52,7 +63,7 @@ def _conversion_fault(source: Source, message: str) -> ConfigError:
     return source.fault(path, what.lower().replace("`", ""), "write a value of that kind")
 
 
-def _path(place: str, value: object) -> Path:
+def _path(place: str) -> Path:
     """``$.steps[0].with[...]`` as a path; ``[...]`` (some key of a map) ends it."""
     path: Path = ()
     for part in place.removeprefix("$").replace("[", ".[").split("."):
