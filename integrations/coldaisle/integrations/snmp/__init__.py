@@ -1,5 +1,6 @@
 """SNMP: collect from devices, act on them, receive their traps, and play a device."""
 
+from coldaisle.integrations.snmp import tags
 from coldaisle.integrations.snmp.act import SnmpActions
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.collect import SnmpCollector
@@ -48,4 +49,5 @@ __all__ = [
     "encode_trap_v2",
     "load_profile",
     "oid_text",
+    "tags",
 ]

@@ -1,0 +1,166 @@
+"""Devices to talk to: our responder, a scripted one, and Debian's snmpd and tools."""
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from coldaisle.core.events.envelope import Observation
+from coldaisle.integrations.snmp import Responder, SnmpClient, Table, Target, tags
+
+START_SECONDS = 20
+
+Script = Callable[[bytes], list[bytes]]
+Tool = Callable[..., Awaitable[str]]
+
+
+def peer_binary(name: str) -> str:
+    """Where a binary of net-snmp is; without it the test is skipped, or fails when peers are required."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if found is None and os.environ.get("COLDAISLE_REQUIRE_PEERS") == "1":
+        pytest.fail(f"{name} is not installed and COLDAISLE_REQUIRE_PEERS is 1")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+class ScriptedDevice(asyncio.DatagramProtocol):
+    """Answers each datagram with what the script says, and keeps what it heard."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.heard: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
+        self.transport = transport
+        self.port: int = transport.get_extra_info("sockname")[1]
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.heard.append(data)
+        for reply in self.script(data):
+            self.transport.sendto(reply, addr)
+
+
+class Seen:
+    """An emit that keeps what it is given and lets a test wait for a number of events of a type."""
+
+    def __init__(self) -> None:
+        self.observations: list[Observation] = []
+        self._changed = asyncio.Condition()
+
+    async def __call__(self, observation: Observation) -> None:
+        async with self._changed:
+            self.observations.append(observation)
+            self._changed.notify_all()
+
+    def of(self, kind: type) -> list:
+        return [seen.body for seen in self.observations if isinstance(seen.body, kind)]
+
+    async def wait_for(self, kind: type, count: int = 1) -> list:
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(lambda: len(self.of(kind)) >= count)
+        return self.of(kind)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def table() -> Table:
+    """Three columns of forty rows, whose indexes cross the borders of one and two octets, and a leaf."""
+    indexes = [*range(1, 21), *range(120, 135), *range(16_381, 16_386)]
+    columns = {f"1.3.6.1.2.1.2.2.1.{column}.{index}": (tags.COUNTER32, column * index)
+               for column in (10, 16, 20) for index in indexes}  # fmt: skip
+    return Table({**columns, "1.3.6.1.2.1.1.3.0": (tags.TIMETICKS, 4711)})
+
+
+@pytest.fixture
+async def responder(table: Table) -> AsyncIterator[Responder]:
+    """A device whose every SET is taken over into its table."""
+
+    def on_set(oid: str, tag: int, value: int | bytes | None) -> int:
+        table.update({oid: (tag, value)})
+        return 0
+
+    async with Responder(table, on_set=on_set) as device:
+        yield device
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[SnmpClient]:
+    async with SnmpClient() as asking:
+        yield asking
+
+
+@pytest.fixture
+def target(responder: Responder) -> Target:
+    return Target("127.0.0.1", responder.port, timeout_seconds=5.0)
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[Callable[[Script], Awaitable[ScriptedDevice]]]:
+    """Starts scripted devices."""
+    async with AsyncExitStack() as stack:
+
+        async def start(script: Script) -> ScriptedDevice:
+            loop = asyncio.get_running_loop()
+            transport, device = await loop.create_datagram_endpoint(
+                lambda: ScriptedDevice(script), local_addr=("127.0.0.1", 0)
+            )
+            stack.callback(transport.close)
+            return device
+
+        yield start
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def tool() -> Tool:
+    """Runs a tool of net-snmp without MIBs; returns its output, and its errors after that."""
+
+    async def run(name: str, *arguments: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            peer_binary(name), *arguments,
+            env={**os.environ, "MIBS": "", "HOME": "/nonexistent"},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, errors = await process.communicate()
+        return output.decode("latin-1") + errors.decode("latin-1")
+
+    return run
+
+
+@pytest.fixture
+async def snmpd(tmp_path: Path, client: SnmpClient) -> AsyncIterator[Target]:
+    """Debian's agent on a loopback port, answering by the time the test begins."""
+    port = free_port()
+    settings = tmp_path / "snmpd.conf"
+    settings.write_text(
+        f"agentAddress udp:127.0.0.1:{port}\nrocommunity public 127.0.0.1\nsysContact nobody\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        peer_binary("snmpd"), "-f", "-C", "-c", str(settings), "-Lf", str(tmp_path / "log"),
+        "-p", str(tmp_path / "pid"),
+        env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": str(tmp_path)},
+    )  # fmt: skip
+    try:
+        await client.get(
+            Target("127.0.0.1", port, timeout_seconds=0.2, retries=5 * START_SECONDS), ["1.3.6.1.2.1.1.3.0"]
+        )
+        yield Target("127.0.0.1", port, timeout_seconds=5.0)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
