@@ -3,10 +3,7 @@
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]  # ships stubs without py.typed
-    BadRequest,
-    ErrorInfo,
-)
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 
 from coldaisle.cli.errors import CliError, ExitCode
@@ -32,7 +29,7 @@ _NEXT_STEPS: dict[grpc.StatusCode, str] = {
 }
 
 # Parts of an ErrorInfo reason that tell a refusal by guard, policy or simulation from other preconditions.
-_BLOCKED_REASONS = ("BLOCKED", "GUARD", "POLICY", "COOLDOWN", "SIMULATION")
+_BLOCKED_REASONS = ("BLOCKED", "GUARD", "POLICY", "COOLDOWN", "SIMULATION", "NO_PLAN")
 
 
 def failure(error: grpc.RpcError, server: str) -> CliError:

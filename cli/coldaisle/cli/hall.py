@@ -157,7 +157,8 @@ def _hottest(asset: Asset, metrics: Sequence[str]) -> float | None:
 def _reading(asset: Asset, *parts: str) -> float | None:
     """The first reading whose name holds all parts: vendors' profiles name them a little differently."""
     for each in asset.readings:
-        if all(part in bare(each.metric) for part in parts):
+        name = bare(each.metric)
+        if all(part in name for part in parts) and ("setpoint" in parts or "setpoint" not in name):
             return each.value
     return None
 
