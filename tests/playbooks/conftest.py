@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,9 @@ from coldaisle.core.actions import ActionRequest, ActionResult
 from coldaisle.core.events import encode, new_id, stream_of
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact, NewEvent
-from coldaisle.core.store import Append, Appended, LiveTwin
+from coldaisle.core.store import Append, Appended, EventStore, LiveTwin
 from coldaisle.core.store.memory import MemoryStore
+from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.twin import Run, Twin, fold
 from coldaisle.playbooks import Runner, approve, make_plan, propose, read_playbook
 from coldaisle.playbooks.language import Playbook
@@ -182,7 +184,7 @@ class CrashingStore(MemoryStore):
 class Hall:
     """A store with the hall in it, its twin, its device and a clock."""
 
-    def __init__(self, store: CrashingStore) -> None:
+    def __init__(self, store: EventStore) -> None:
         self.store = store
         self.live = LiveTwin(store)
         self.device = Device()
@@ -246,11 +248,23 @@ class Hall:
         return [event.type for event in await self.store.read_stream(f"run-{run}")]
 
 
-@pytest.fixture
-async def hall() -> AsyncIterator[Hall]:
-    async with CrashingStore() as store, asyncio.TaskGroup() as group:
+@asynccontextmanager
+async def _opened(store: EventStore) -> AsyncIterator[Hall]:
+    async with asyncio.TaskGroup() as group:
         hall = Hall(store)
         following = group.create_task(hall.live.run())
         await hall.say(*hall_bodies())
         yield hall
         following.cancel()
+
+
+@pytest.fixture
+async def hall() -> AsyncIterator[Hall]:
+    async with CrashingStore() as store, _opened(store) as hall:
+        yield hall
+
+
+@pytest.fixture
+async def on_disk(tmp_path: Path) -> AsyncIterator[Hall]:
+    async with SqliteStore(tmp_path / "events.db") as store, _opened(store) as hall:
+        yield hall

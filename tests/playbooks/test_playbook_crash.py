@@ -117,3 +117,12 @@ async def test_a_silent_runner_is_left_alone_until_it_is_overdue(hall, cool):
         await hall.say(t.SamplesRecorded("pdu-a", ("power_watts",), (1.0,)))
         await hall.until_state("verifying")
     assert hall.device.requests[0].verb == "probe"
+
+
+async def test_a_run_ends_the_same_way_on_disk(cool, on_disk):
+    async with on_disk.running():
+        await on_disk.approve(cool)
+        await _keep_cool(on_disk)
+        await on_disk.until_state("succeeded")
+    assert on_disk.device.performed() == COOLERS
+    assert (await on_disk.events())[-1] == "RunSucceeded"

@@ -49,7 +49,7 @@ def check(source: Source, document: Document) -> None:
 def value_fault(parameter: Parameter, value: Scalar) -> str | None:
     """What is wrong with a value of this parameter, or None. Whether an asset exists is the twin's to say."""
     if not _has_type(parameter, value):
-        return f"expected {parameter.type}"
+        return f"not of type {parameter.type}"
     if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
         return f"longer than {MAX_TEXT_CHARACTERS} characters"
     if parameter.choices and value not in parameter.choices:
@@ -97,7 +97,7 @@ def _check_parameter(source: Source, name: str, parameter: Parameter) -> None:
     _require(source, path, fits, "not a parameter's name", remedy)
     bounded = parameter.minimum is not None or parameter.maximum is not None
     numeric = parameter.type in ("number", "integer")
-    _require(source, path, numeric or not bounded, f"a {parameter.type} has no bounds", "remove them")
+    _require(source, path, numeric or not bounded, f"type {parameter.type} has no bounds", "remove them")
     _require(source, path, parameter.type == "asset" or not parameter.kind, "kind is for assets", "remove it")
     for value in parameter.choices if parameter.default is None else (parameter.default, *parameter.choices):
         what = value_fault(parameter, value)

@@ -28,9 +28,12 @@ class Verdict(Struct, frozen=True):
 
 
 class _Series(Struct, frozen=True):
-    """The last sample of a series and since when, unbroken, it is within the bound."""
+    """The last sample of a series and since when, unbroken, it is within the bound.
 
-    value: float
+    A value that was not available (None) is no proof either way: whatever held must be seen anew.
+    """
+
+    value: float | None
     time: int
     holding_since: int | None
 
@@ -56,28 +59,32 @@ class Watch:
         before = self._series.get(key)
         if before is not None and time <= before.time:
             return
-        if value is None:  # no proof either way: whatever held must be seen anew
-            self._series.pop(key, None)
-            return
         since = before.holding_since if before is not None else None
         self._series[key] = _Series(value, time, (since or time) if self._within(value) else None)
 
-    def _within(self, value: float) -> bool:
+    def _within(self, value: float | None) -> bool:
         above, below = self.condition.above, self.condition.below
-        return (above is None or value > above) and (below is None or value < below)
+        return value is not None and (above is None or value > above) and (below is None or value < below)
 
     def verdict(self) -> Verdict:
         """Where the condition stands after what was taken in."""
-        observed = {f"{asset} {name}": series.value for (asset, name), series in sorted(self._series.items())}
+        observed = {f"{asset} {name}": value for asset, name, value in self._values()}
         missing = self._missing()
         return Verdict(not missing, observed, missing)
 
+    def _values(self) -> list[tuple[str, str, float]]:
+        return [
+            (asset, name, series.value)
+            for (asset, name), series in sorted(self._series.items())
+            if series.value is not None
+        ]
+
     def _missing(self) -> str:
-        unseen = sorted(set(self.condition.assets) - {asset for asset, _ in self._series})
+        unseen = sorted(set(self.condition.assets) - {asset for asset, _, _ in self._values()})
         if unseen:
             return f"no reading of {self.condition.metric} from {_listed(unseen)} since the start"
         beyond = [
-            f"{asset} ({series.value:g})"
+            f"{asset} ({'none' if series.value is None else format(series.value, 'g')})"
             for (asset, _), series in sorted(self._series.items())
             if series.holding_since is None
         ]
