@@ -136,7 +136,7 @@ def test_the_inventory_becomes_events_with_redundancy(folder: Path) -> None:
         ("hall/inventory.toml", "hall/none.toml", r"none\.toml: cannot be read"),
         (
             'asset_label = "instance"',
-            "",
+            'asset = ""',
             r"prometheus\[0\]\.queries\[0\].*exactly one of asset and asset_label",
         ),
         ("http://127", "file://127", r"prometheus\[0\]\.url = 'file://"),
