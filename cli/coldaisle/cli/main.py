@@ -22,8 +22,11 @@ COMMANDS: CommandTable = {
     "alerts": ("coldaisle.cli.commands.alerts:alerts", "List alerts and acknowledge them."),
     "replay": ("coldaisle.cli.commands.replay:replay", "Show the hall as it was at a moment."),
     "playbook": ("coldaisle.cli.commands.playbook:playbook", "Propose, approve and follow remedies."),
-    "serve": ("coldaisle.server.commands:serve", "Run the server."),
-    "agent": ("coldaisle.agent.commands:agent", "Run the collecting agent."),
+    "serve": (
+        "coldaisle.server.commands:serve",
+        "Run the server: history, twin, detection, playbooks and the gRPC API.",
+    ),
+    "agent": ("coldaisle.agent.commands:agent", "Collect from this host and the devices that it can reach."),
     "lab": ("coldaisle.lab.commands:lab", "Run a simulated hall that speaks real protocols."),
     "completion": ("coldaisle.cli.commands.completion:completion", "Print a shell completion script."),
     "help": ("coldaisle.cli.commands.help:help_topic", "Explain a topic, such as exit-codes."),

@@ -1,0 +1,212 @@
+"""The commands against a real server: forms, positions, exit codes."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+from coldaisle.cli.errors import EXIT_CODE_MEANINGS
+from coldaisle.v1 import playbooks_pb2
+
+ESCAPE = "\x1b"
+
+
+def test_a_table_states_the_position_on_stderr(cli):
+    ran = cli("get", "assets")
+    assert ran.code == 0
+    assert ran.out.splitlines()[0].split()[:3] == ["NAME", "KIND", "LOCATION"]
+    assert "true at @4711" in ran.err
+
+
+def test_all_pages_are_read_and_merged(cli):
+    ran = cli("get", "assets", "-o", "json")
+    document = json.loads(ran.out)
+    assert [each["name"] for each in document["assets"]] == [f"assets/rack-a0{n}" for n in range(1, 6)]
+    assert (document["totalSize"], document["nextPageToken"], document["revision"]) == (5, "", "4711")
+
+
+def test_limit_stops_and_says_that_there_is_more(cli):
+    ran = cli("get", "assets", "--limit", "3", "-o", "name")
+    assert ran.out.split() == ["assets/rack-a01", "assets/rack-a02", "assets/rack-a03"]
+    assert "stopped after 3 of 5" in ran.err
+
+
+def test_every_form_says_the_same(cli):
+    document = json.loads(cli("get", "assets", "rack-a01", "-o", "json").out)
+    assert yaml.safe_load(cli("get", "assets", "rack-a01", "-o", "yaml").out) == document
+    assert json.loads(cli("get", "assets", "rack-a01", "-o", "jsonl").out) == document
+    assert cli("get", "assets", "rack-a01", "-o", "name").out == "assets/rack-a01\n"
+
+
+@pytest.mark.parametrize("form", ["table", "wide", "json", "jsonl", "yaml", "name"])
+@pytest.mark.parametrize("command", [["get", "assets"], ["alerts"], ["replay"], ["describe", "run", "r-1"]])
+def test_nothing_is_coloured_off_a_terminal(cli, command, form):
+    ran = cli(*command, "-o", form, FORCE_COLOR="1", CLICOLOR_FORCE="1")
+    assert ran.code == 0, ran.err
+    assert ESCAPE not in ran.out + ran.err
+
+
+def test_as_of_reaches_the_server(cli):
+    assert cli("get", "assets", "--as-of", "@17", "--filter", "kind=rack").code == 0
+    assert cli.canned.requests[0].moment.as_of_revision == 17
+    assert cli.canned.requests[0].filter == "kind=rack"
+    assert cli("get", "assets", "--as-of", "-3h").code == 0
+    assert cli.canned.requests[-1].moment.HasField("as_of_time")
+
+
+def test_alerts_are_the_open_ones_by_default(cli):
+    cli("alerts")
+    assert cli.canned.requests[-1].filter == "state=open"
+    cli("alerts", "--all")
+    assert cli.canned.requests[-1].filter == ""
+
+
+def test_the_evidence_of_an_alert_is_told(cli):
+    told = cli("describe", "alert", "a-1").out
+    assert "is 28.40: above 27 (ASHRAE A1 recommended) by 1.40" in told
+    assert "it hangs on crac-2" in told
+    assert "coldaisle get events @4000" in told
+
+
+def test_an_acknowledgement_carries_its_note(cli):
+    assert cli("alerts", "ack", "a-1", "--note", "on my way").code == 0
+    request = cli.canned.requests[-1]
+    assert (request.name, request.note, bool(request.request_id)) == ("alerts/a-1", "on my way", True)
+
+
+def test_replay_draws_the_hall_and_names_its_state(cli):
+    told = cli("replay", "--as-of", "@4711").out
+    assert re.search(r"row-a +a01 +a02", told)
+    assert "29.0^" in told
+    assert "12" * 32 in told
+
+
+def test_another_state_than_expected_is_an_integrity_error(cli):
+    assert cli("replay", "--verify", "12" * 8).code == 0
+    ran = cli("replay", "--verify", "34" * 8)
+    assert ran.code == 8
+    assert "next:" in ran.err
+
+
+def test_events_are_followed_across_a_lost_connection(cli):
+    ran = cli("events", "-f", "--after", "7", "-o", "name")
+    assert ran.out.split() == ["@8", "@9"]
+    assert [each.resume_after_revision for each in cli.canned.requests] == [7, 8, 9]
+    assert ran.code == 1  # the canned server refuses the third stream
+
+
+def test_what_is_not_there_is_3(cli):
+    ran = cli("get", "assets", "rack-z99")
+    assert ran.code == 3
+    assert ran.err.splitlines()[0] == "error: there is no asset 'assets/rack-z99'"
+    assert ran.err.splitlines()[1].startswith("next:  ")
+
+
+def test_a_wrong_token_is_4(cli):
+    cli.token_file.write_text("wrong")
+    assert cli("get", "assets").code == 4
+
+
+def test_a_server_that_is_away_is_9(cli):
+    ran = cli("--server", "127.0.0.1:1", "status")
+    assert ran.code == 9
+    assert "coldaisle serve" in ran.err
+
+
+def test_wrong_usage_is_2(cli):
+    assert cli("get", "nonsense").code == 2
+    assert cli("get", "assets", "--as-of", "yesterday").code == 2
+    assert cli("nonsense").code == 2
+
+
+def test_a_token_never_leaves_this_machine_in_clear(cli):
+    ran = cli("--server", "192.0.2.1:7443", "status")
+    assert ran.code == 2
+    assert "--tls-ca" in ran.err
+
+
+def test_an_unhealthy_system_is_1(cli):
+    assert cli("status").code == 0
+    cli.canned.healthy = False
+    ran = cli("status")
+    assert ran.code == 1
+    assert "look here" in ran.out
+
+
+def test_a_trace_shows_only_on_debug(cli):
+    assert "Traceback" not in cli("get", "assets", "x").err
+    assert "Traceback" in cli("--debug", "get", "assets", "x").err
+
+
+def test_a_proposed_run_waits_with_7(cli):
+    ran = cli(
+        "playbook",
+        "run",
+        "boost-cooling",
+        "-p",
+        "asset=rack-a01",
+        "-p",
+        "setpoint_celsius=14",
+        "--reason",
+        "w",
+    )
+    assert ran.code == 7
+    assert "coldaisle playbook approve r-1" in ran.err
+    request = cli.canned.requests[-1]
+    assert json.loads(request.parameters_json) == {"asset": "rack-a01", "setpoint_celsius": 14}
+
+
+def test_a_run_that_can_have_no_plan_is_blocked_with_6(cli):
+    assert cli("playbook", "run", "other", "--reason", "w").code == 6
+
+
+def test_a_dry_run_only_asks_for_the_plan(cli):
+    ran = cli("playbook", "run", "boost-cooling", "--reason", "w", "--dry-run")
+    assert ran.code == 0
+    assert cli.canned.requests[-1].validate_only
+    assert "snmp.set" in ran.out
+
+
+def test_a_run_that_did_not_help_ends_with_5(cli):
+    assert cli("playbook", "run", "boost-cooling", "--reason", "w", "--wait").code == 5
+
+
+def test_approval_is_never_asked_for_without_a_terminal(cli):
+    ran = cli("playbook", "approve", "r-1")
+    assert ran.code == 2
+    assert "--yes" in ran.err
+    assert not cli.canned.requests
+
+
+def test_approval_is_bound_to_the_plan_that_was_shown(cli):
+    ran = cli("playbook", "approve", "r-1", "--yes")
+    assert ran.code == 0
+    assert cli.canned.requests[-1].plan_hash == "ab" * 32
+    assert "snmp.set" in ran.err
+    assert cli("playbook", "approve", "r-1", "--yes", "--plan-hash", "cd").code == 1
+
+
+def test_only_what_waits_can_be_approved(cli, make_run):
+    cli.canned.run = make_run(playbooks_pb2.Run.STATE_REJECTED)
+    assert cli("playbook", "approve", "r-1", "--yes").code == 1
+
+
+@pytest.mark.parametrize(
+    ("shell", "mark"), [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete --no-files")]
+)
+def test_completion_scripts_are_printed(cli, shell, mark):
+    ran = cli("completion", shell)
+    assert mark in ran.out
+    assert "_COLDAISLE_COMPLETE" in ran.out
+
+
+def test_completion_answers_from_the_table(cli):
+    ran = cli("playb", _COLDAISLE_COMPLETE="bash_complete", COMP_WORDS="coldaisle playb", COMP_CWORD="1")
+    assert ran.out == "plain,playbook\n"
+
+
+def test_exit_codes_are_documented(cli):
+    told = cli("help", "exit-codes").out
+    assert [int(line.split()[0]) for line in told.splitlines()] == [code.value for code in EXIT_CODE_MEANINGS]
+    assert "130" in cli("--help").out
