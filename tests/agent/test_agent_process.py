@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ from pathlib import Path
 import grpc
 import pytest
 
+from coldaisle.agent.collectors import trap_senders
 from coldaisle.agent.config import load_config
 from coldaisle.agent.main import run_until
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.events.ids import sequence_of
+from coldaisle.integrations.snmp import DeviceConfig
 from coldaisle.v1 import agent_pb2, agent_pb2_grpc
 
 HEAVY = ("river", "numpy", "networkx", "pysnmp", "pandas", "requests", "http.client", "prometheus_api_client")
@@ -144,6 +147,26 @@ async def test_what_a_stopped_agent_could_not_send_is_sent_by_the_next(tmp_path:
     await running.stop(None)
     assert [event.type for event in server.events].count("AgentStarted") == 2
     assert [sequence_of(event.id) for event in server.events] == list(range(1, len(server.events) + 1))
+
+
+def test_a_trap_is_of_the_device_at_its_address() -> None:
+    devices = [
+        DeviceConfig("a", "10.0.0.1"),
+        DeviceConfig("b", "10.0.0.2:1161"),
+        DeviceConfig("c", "10.0.0.2:1162"),
+    ]
+    assert trap_senders(devices) == {
+        "10.0.0.1": "a", "10.0.0.1:161": "a", "10.0.0.2:1161": "b", "10.0.0.2:1162": "c",
+    }  # fmt: skip
+
+
+async def test_a_trap_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        config = load_config(configure(tmp_path, 1, f'[traps]\nudp = "127.0.0.1:{held.getsockname()[1]}"\n'))
+        with pytest.raises(ExceptionGroup) as raised:
+            await run_until(asyncio.Event(), config)
+    assert raised.group_contains(ConfigError, match=r"traps\.udp")
 
 
 async def test_a_port_that_is_taken_ends_the_agent_with_its_name(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import grpc
 
 from coldaisle.agent.config import AgentConfig
+from coldaisle.agent.errors import StreamEnded
 
 _OPTIONS = (
     ("grpc.max_send_message_length", 8_388_608),
@@ -34,7 +35,10 @@ def bearer(token_file: Path | None) -> tuple[tuple[str, str], ...]:
     """The metadata with the token; read anew at each connection, so that a new token needs no restart."""
     if token_file is None:
         return ()
-    return (("authorization", f"Bearer {token_file.read_text('ascii').strip()}"),)
+    token = token_file.read_bytes().strip()
+    if not token.isascii():
+        raise StreamEnded(f"{token_file} holds no token: it is not ASCII; check agent.token_file")
+    return (("authorization", f"Bearer {token.decode()}"),)
 
 
 def _optional(config: AgentConfig, path: str) -> bytes | None:

@@ -3,7 +3,8 @@
 A protocol is imported when something is configured for it: an agent pays for what it collects.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec import Struct
@@ -11,7 +12,9 @@ from msgspec import Struct
 from coldaisle.agent.act import CarryOut
 from coldaisle.agent.config import AgentConfig, split_address
 from coldaisle.core.actions import ActionRequest, ActionResult
+from coldaisle.core.errors import ConfigError
 from coldaisle.core.events.envelope import Emit
+from coldaisle.integrations.snmp.config import DeviceConfig, host_and_port
 
 
 class Collector(Struct, frozen=True):
@@ -90,11 +93,27 @@ def _snmp(config: AgentConfig) -> Collector:
 
 def _traps(config: AgentConfig) -> Collector:
     from coldaisle.integrations.snmp import TrapListener
-    from coldaisle.integrations.snmp.config import host_and_port
 
     host, port = split_address(config.traps.udp)
-    senders = {host_and_port(device.address)[0]: device.asset for device in config.devices}
-    return Collector("traps", TrapListener(host, port, assets=senders).run)
+    listener = TrapListener(host, port, assets=trap_senders(config.devices))
+
+    async def run(emit: Emit) -> None:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(listener)
+            except OSError as error:
+                raise ConfigError(f"traps.udp: cannot listen on {config.traps.udp!r}: {error}") from error
+            await listener.run(emit)
+
+    return Collector("traps", run)
+
+
+def trap_senders(devices: Iterable[DeviceConfig]) -> dict[str, str]:
+    """Address to asset: by host and port, and by host alone where only one device has it."""
+    places = [(*host_and_port(device.address), device.asset) for device in devices]
+    hosts = Counter(host for host, _, _ in places)
+    alone = {host: asset for host, _, asset in places if hosts[host] == 1}
+    return alone | {f"{host}:{port}": asset for host, port, asset in places}
 
 
 def _prometheus(config: AgentConfig) -> list[Collector]:
