@@ -63,10 +63,14 @@ class Stream:
         return message
 
     async def _status(self) -> str:
-        code, details = await self._call.code(), await self._call.details()
-        return f"the server ended the stream: {code.name} {details or ''}".rstrip()
+        return _explained(await self._call.code(), await self._call.details())
 
 
 def describe(error: grpc.aio.AioRpcError) -> str:
     """A status as one line, with the next step where there is one."""
-    return f"{error.code().name}: {error.details()}{_REMEDIES.get(error.code(), '')}"
+    return _explained(error.code(), error.details())
+
+
+def _explained(code: grpc.StatusCode, details: str | None) -> str:
+    said = f"{code.name}: {details}" if details else f"the server ended the stream: {code.name}"
+    return said + _REMEDIES.get(code, "")
