@@ -61,6 +61,7 @@ class SqliteStore:
         self._stream_names: dict[int, str] = {}
         self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="store-reader")
         self._local = threading.local()
+        self._readers: list[apsw.Connection] = []
 
     async def __aenter__(self) -> "SqliteStore":
         if not self._read_only:
@@ -75,9 +76,11 @@ class SqliteStore:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._writer is not None:
-            await asyncio.to_thread(self._writer.close)
         self._threads.shutdown()
+        for reader in self._readers:
+            reader.close()
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.close)  # the last to close: it takes in the WAL
         if self._lock_file is not None:
             os.close(self._lock_file)
 
@@ -184,6 +187,7 @@ class SqliteStore:
         try:
             if not hasattr(self._local, "connection"):
                 self._local.connection = open_reader(self.path)
+                self._readers.append(self._local.connection)
             return read(self._local.connection)
         except apsw.Error as error:
             raise translate(error, self.path) from error

@@ -1,0 +1,241 @@
+"""What only the SQLite adapter can do wrong: crashes, full disks, foreign files, two processes."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+
+from coldaisle.core.errors import (
+    DuplicateEvent,
+    SchemaTooNew,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreUnreadable,
+)
+from coldaisle.core.events import NewEvent
+from coldaisle.core.store import Append
+from coldaisle.core.store.sqlite import SqliteStore
+
+CRASHES = 50 if os.environ.get("COLDAISLE_SOAK") else 8
+
+# Appends batches for ever and writes a line for each acknowledged one.
+APPENDER = """
+import asyncio, os, pathlib, random, sys
+from coldaisle.core.events import NewEvent
+from coldaisle.core.store import Append
+from coldaisle.core.store.sqlite import SqliteStore
+
+async def one(store, worker, random):
+    while True:
+        size = random.choice((1, 3, 50))
+        batch = os.urandom(8)
+        body = b'{"size":%d}' % size
+        events = [NewEvent(batch + n.to_bytes(8), "Test", 1, n, "t", body) for n in range(size)]
+        half = (size + 1) // 2
+        appends = [Append(f"asset-{worker}", events[:half])]
+        if events[half:]:
+            appends.append(Append(f"run-{worker}", events[half:]))
+        await store.append_many(appends)
+        os.write(1, batch.hex().encode() + b" %d\\n" % size)
+
+async def main(path):
+    async with SqliteStore(pathlib.Path(path)) as store, asyncio.TaskGroup() as group:
+        os.write(1, b"ready\\n")
+        for worker in range(8):
+            group.create_task(one(store, worker, random.Random(worker)))
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def event(number: int) -> NewEvent:
+    return NewEvent(number.to_bytes(16), "Test", 1, number, "tester", b"{}")
+
+
+async def all_events(path: Path) -> list[tuple[int, str, int, bytes, bytes]]:
+    async with SqliteStore(path, read_only=True) as store:
+        found, after = [], 0
+        while not (page := await store.read_all(after=after)).caught_up or page.events:
+            found += [(e.position, e.stream, e.version, e.id, e.data) for e in page.events]
+            after = page.position
+        return found
+
+
+def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_half_batch(tmp_path: Path) -> None:
+    """kill -9 at random moments of mixed appends, again and again on the same file."""
+    path, acknowledged = tmp_path / "events.db", {}
+    for seed in range(CRASHES):
+        writer = subprocess.Popen([sys.executable, "-c", APPENDER, str(path)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        for _ in range(random.Random(seed).randrange(1, 60)):
+            batch, size = writer.stdout.readline().split()
+            acknowledged[batch.decode()] = int(size)
+        writer.send_signal(signal.SIGKILL)
+        rest, _ = writer.communicate()
+        for line in rest.splitlines(keepends=True):
+            if line.endswith(b"\n"):
+                batch, size = line.split()
+                acknowledged[batch.decode()] = int(size)
+    stored: dict[str, int] = {}
+    events = asyncio.run(all_events(path))
+    sizes = {}
+    for _, _, _, event_id, data in events:
+        batch = event_id[:8].hex()
+        stored[batch] = stored.get(batch, 0) + 1
+        sizes[batch] = int(data[8:-1])
+    assert acknowledged
+    assert all(stored.get(batch) == size for batch, size in acknowledged.items())
+    assert stored == sizes
+    assert [position for position, *_ in events] == list(range(1, len(events) + 1))
+    versions: dict[str, int] = {}
+    for _, stream, version, _, _ in events:
+        assert version == versions.get(stream, -1) + 1
+        versions[stream] = version
+    assert apsw.Connection(str(path)).pragma("integrity_check") == "ok"
+
+
+async def test_history_survives_a_restart(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await store.append("run-a", [event(1), event(2)])
+        await store.save_checkpoint("detector", 2)
+    async with SqliteStore(tmp_path / "events.db") as store:
+        assert await store.load_checkpoint("detector") == 2
+        done = await store.append("run-a", [event(3)], 1)
+        assert (done.version, done.position) == (2, 3)
+
+
+async def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    async with SqliteStore(path) as store:
+        await store.append("run-a", [event(1)])
+        with pytest.raises(StoreLocked, match="another process writes"):
+            await SqliteStore(path).__aenter__()
+        async with SqliteStore(path, read_only=True) as reader:
+            pages = reader.subscribe_all()
+            assert [e.position for e in (await anext(pages)).events] == [1]
+            await store.append("run-a", [event(2)])
+            assert [e.position for e in (await anext(pages)).events] == [2]
+            await pages.aclose()  # type: ignore[attr-defined]  # an async generator
+            with pytest.raises(StoreError, match="read-only"):
+                await reader.append("run-a", [event(3)])
+
+
+async def test_a_full_store_refuses_cleanly_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    path, stored = tmp_path / "events.db", 0
+    filler = b"x" * 50_000
+    async with SqliteStore(path, max_bytes=400_000) as store:
+        with pytest.raises(StoreFull, match="free disk space"):
+            for number in range(1, 100):
+                await store.append("run-a", [NewEvent(number.to_bytes(16), "T", 1, 1, "t", filler)])
+                stored = number
+        assert stored > 2
+        assert await store.head() == stored
+        assert len((await store.read_all()).events) == stored
+    async with SqliteStore(path) as store:
+        done = await store.append("run-a", [NewEvent((stored + 1).to_bytes(16), "T", 1, 1, "t", filler)])
+        assert (done.version, done.position) == (stored, stored + 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+async def test_a_full_disk_refuses_cleanly_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("this machine does not let root mount a tmpfs")
+    try:
+        ballast = disk / "ballast"
+        async with SqliteStore(disk / "events.db") as store:
+            await store.append("run-a", [event(1)])
+            with pytest.raises(OSError, match="No space"):
+                ballast.write_bytes(b"x" * 2_000_000)
+            with pytest.raises(StoreError):
+                await store.append("run-a", [NewEvent(b"b" * 16, "T", 1, 1, "t", b"x" * 100_000)])
+            assert await store.head() == 1
+            ballast.unlink()
+            assert (await store.append("run-a", [event(2)])).position == 2
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+async def test_a_repetition_inside_a_group_fails_alone(tmp_path: Path) -> None:
+    """A part of an earlier append, its first id new, is caught by the id index, and only it is refused."""
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await store.append("run-a", [event(1)])
+        async with asyncio.TaskGroup() as group:
+            good = [group.create_task(store.append("run-b", [event(n)])) for n in range(10, 20)]
+            bad = group.create_task(_refused(store))
+            more = [group.create_task(store.append("run-b", [event(n)])) for n in range(20, 30)]
+        assert bad.result()
+        assert len({task.result().position for task in (*good, *more)}) == 20
+        assert await store.head() == 21
+
+
+async def _refused(store: SqliteStore) -> bool:
+    try:
+        await store.append_many([Append("run-a", [event(2), event(1)])])
+    except DuplicateEvent:
+        return True
+    return False
+
+
+async def test_a_store_of_a_newer_schema_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    async with SqliteStore(path) as store:
+        await store.append("run-a", [event(1)])
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    before = path.read_bytes()
+    for read_only in (False, True):
+        with pytest.raises(SchemaTooNew, match="schema 99"):
+            await SqliteStore(path, read_only=read_only).__aenter__()
+    assert path.read_bytes() == before
+
+
+async def test_foreign_files_are_named_as_such(tmp_path: Path) -> None:
+    text = tmp_path / "notes.db"
+    text.write_bytes(b"not a database, but long enough to be read as one" * 100)
+    with pytest.raises(StoreUnreadable, match="not an SQLite file"):
+        await SqliteStore(text).__aenter__()
+    other = tmp_path / "other.db"
+    apsw.Connection(str(other)).execute("CREATE TABLE t(x)")
+    with pytest.raises(StoreUnreadable, match="not a Coldaisle store"):
+        await SqliteStore(other).__aenter__()
+    with pytest.raises(StoreUnreadable, match="there is no store"):
+        await SqliteStore(tmp_path / "none.db", read_only=True).__aenter__()
+    with pytest.raises(StoreError, match="cannot be made"):
+        await SqliteStore(tmp_path / "no" / "folder.db").__aenter__()
+
+
+async def test_a_damaged_page_is_reported_not_returned(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    async with SqliteStore(path) as store:
+        for number in range(1, 400):
+            await store.append("run-a", [NewEvent(number.to_bytes(16), "T", 1, 1, "t", b"x" * 500)])
+    data = bytearray(path.read_bytes())
+    for start in range(2 * 8_192, len(data), 8_192):
+        data[start : start + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    with pytest.raises(StoreUnreadable, match="damaged"):
+        async with SqliteStore(path, read_only=True) as store:
+            await store.read_all()
+
+
+async def test_an_append_waits_while_the_queue_holds_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coldaisle.core.store.sqlite.MAX_QUEUED_BYTES", 100_000)
+    async with SqliteStore(tmp_path / "events.db") as store, asyncio.TaskGroup() as group:
+        for number in range(1, 60):
+            new = NewEvent(number.to_bytes(16), "T", 1, 1, "t", b"x" * 40_000)
+            group.create_task(store.append(f"run-{number}", [new]))
+    async with SqliteStore(tmp_path / "events.db") as store:
+        assert await store.head() == 59

@@ -1,0 +1,142 @@
+"""The twin as a fold: from any cut it is the same, nothing given is changed, and its hash says so."""
+
+import os
+import subprocess
+import sys
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coldaisle.core.events import Fact
+from coldaisle.core.events import types as t
+from coldaisle.core.twin import Twin, fold, state_hash
+from coldaisle.core.twin.graph import dependency_graph, dependents
+
+EVIDENCE = t.Evidence("limit", 28.0, 27.0, "a limit", 5)
+PLAN = t.Plan(
+    "cool", "rev", {"asset": "rack-0"}, 3, (t.PlannedStep("s1", "snmp.set", "crac-0", {}),), None, 99, "h"
+)
+
+_names = st.integers(0, 3).map(lambda n: f"rack-{n}")
+_values = st.one_of(st.none(), st.floats(0, 50))
+_bodies = st.one_of(
+    st.builds(
+        lambda asset, value: t.SamplesRecorded(asset, ("inlet_celsius", "power_watts"), (value, 1.0)),
+        _names,
+        _values,
+    ),
+    st.builds(lambda a, k: t.AssetObserved(a, "rack", {"k": k}), _names, st.sampled_from("ab")),
+    st.builds(lambda a, b: t.AssetLinked(a, "cooled_by", b), _names, _names),
+    st.builds(t.AssetRemoved, _names),
+    st.builds(lambda a: t.DeviceLost(a, "x:161", "agent", "timeout"), _names),
+    st.builds(lambda a: t.DeviceReached(a, "x:161", "agent"), _names),
+    st.builds(lambda a: t.AlertOpened(f"a-{a}", a, "m", "limit", "warn", "s", EVIDENCE), _names),
+    st.builds(lambda a: t.AlertCleared(f"a-{a}", "over"), _names),
+    st.builds(lambda a: t.RunProposed(f"r-{a}", PLAN, "why"), _names),
+    st.builds(lambda a: t.RunApproved(f"r-{a}", "h"), _names),
+    st.builds(lambda a: t.StepStarted(f"r-{a}", "s1", 1), _names),
+    st.builds(lambda a: t.StepSucceeded(f"r-{a}", "s1", {"value": 14}), _names),
+    st.builds(lambda a: t.RunFailed(f"r-{a}", "no"), _names),
+    st.builds(lambda a: t.AgentConnected(a, "peer"), _names),
+)
+_histories = st.lists(st.tuples(_bodies, st.integers(0, 20)), max_size=40).map(
+    lambda items: [
+        Fact(n, "s", n, n.to_bytes(16), time, 1_000 + n, "t", None, None, body)
+        for n, (body, time) in enumerate(items, start=1)
+    ]
+)
+
+
+@settings(deadline=None)
+@given(_histories, st.integers(0, 40))
+def test_folding_from_any_cut_gives_the_same_twin(history: list[Fact], cut: int) -> None:
+    whole = fold(Twin(), history)
+    part = fold(Twin(), history[:cut])
+    before = state_hash(part)
+    assert fold(part, history[cut:]) == whole
+    assert state_hash(part) == before, "fold changed the twin that it was given"
+
+
+def fact(position: int, body: t.AnyEvent, time: int = 0) -> Fact:
+    return Fact(position, "s", position, position.to_bytes(16), time, 7, "t", None, None, body)
+
+
+def test_a_late_sample_is_history_but_not_state() -> None:
+    new = t.SamplesRecorded("rack-1", ("inlet_celsius",), (25.0,))
+    old = t.SamplesRecorded("rack-1", ("inlet_celsius",), (20.0,))
+    twin = fold(Twin(), [fact(1, new, time=10), fact(2, old, time=5)])
+    assert twin.readings["rack-1"]["inlet_celsius"].value == 25.0
+
+
+def test_a_value_that_is_not_available_is_no_reading() -> None:
+    twin = fold(
+        Twin(),
+        [
+            fact(1, t.SamplesRecorded("rack-1", ("inlet_celsius",), (25.0,)), 1),
+            fact(2, t.SamplesRecorded("rack-1", ("inlet_celsius",), (None,)), 2),
+        ],
+    )
+    assert twin.readings["rack-1"] == {}
+
+
+def test_a_run_walks_through_its_states() -> None:
+    walk = [
+        (t.RunProposed("r", PLAN, "why"), "proposed"),
+        (t.RunApproved("r", "h"), "approved"),
+        (t.StepStarted("r", "s1", 1), "running"),
+        (t.StepSucceeded("r", "s1"), "running"),
+        (t.VerificationStarted("r", 5), "verifying"),
+        (t.RunSucceeded("r", "it helped"), "succeeded"),
+    ]
+    twin = Twin()
+    for position, (body, state) in enumerate(walk, start=1):
+        twin = fold(twin, [fact(position, body)])
+        assert twin.runs["r"].state == state
+    assert twin.runs["r"].steps[0].state == "succeeded"
+
+
+def test_a_step_whose_outcome_is_unknown_makes_the_run_unknown() -> None:
+    twin = fold(
+        Twin(),
+        [
+            fact(1, t.RunProposed("r", PLAN, "why")),
+            fact(2, t.RunApproved("r", "h")),
+            fact(3, t.StepStarted("r", "s1", 1)),
+            fact(4, t.StepFailed("r", "s1", "no answer", outcome_unknown=True)),
+            fact(5, t.RunFailed("r", "no answer")),
+        ],
+    )
+    assert twin.runs["r"].state == "unknown"
+
+
+def test_dependents_follow_dependencies_and_not_containment() -> None:
+    links = [
+        t.AssetLinked("pdu", "powered_by", "ups"),
+        t.AssetLinked("rack", "powered_by", "pdu", "feed", 1),
+        t.AssetLinked("rack", "located_in", "row"),
+    ]
+    twin = fold(Twin(), [fact(n, link) for n, link in enumerate(links, start=1)])
+    assert dependents(twin, "ups") == ["pdu", "rack"]
+    assert dependents(twin, "row") == []
+    assert dependency_graph(twin).edges["pdu", "rack"] == {"kind": "powered_by", "group": "feed", "need": 1}
+
+
+def test_the_hash_does_not_depend_on_the_process() -> None:
+    code = (
+        "from coldaisle.core.events import Fact; from coldaisle.core.events import types as t;"
+        "from coldaisle.core.twin import *;"
+        "names = [f'rack-{n}' for n in range(50)];"
+        "facts = [Fact(n, 's', n, bytes(16), n, 1, 't', None, None, t.AssetObserved(name, 'rack', "
+        "{k: 'v' for k in {'a', 'b', 'c', 'd'}})) for n, name in enumerate(set(names), 1)];"
+        "facts.sort(key=lambda f: f.body.asset);"
+        "facts = [Fact(n, 's', n, bytes(16), 1, 1, 't', None, None, f.body) for n, f in enumerate(facts, 1)];"
+        "print(state_hash(fold(Twin(), facts)))"
+    )
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True, capture_output=True, text=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(hashes) == 1
