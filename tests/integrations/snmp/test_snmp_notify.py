@@ -1,6 +1,7 @@
 """Traps and informs: ours, and those of net-snmp's tools."""
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -107,7 +108,7 @@ async def test_losses_reach_the_history(seen):
 async def test_what_the_kernel_drops_is_counted(scripted):
     """Nothing reads the socket while the burst arrives, so the kernel must drop most of it."""
     async with TrapListener("127.0.0.1", 0) as listening:
-        listening._socket().setsockopt(1, 8, 4_096)
+        listening._socket().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         sender = await scripted(lambda data: [])
         for _ in range(200):
             sender.transport.sendto(b"x" * 1_000, ("127.0.0.1", listening.port))

@@ -34,6 +34,7 @@ MAX_LENGTH_OCTETS = 4
 MAX_INTEGER_OCTETS = 9
 """A Counter64 of 2^63 and more has a leading zero octet."""
 
+_OCTETS = tuple(bytes((octet,)) for octet in range(256))
 _FLOAT_HEADER = b"\x9f\x78\x04"
 
 
@@ -121,14 +122,15 @@ def read_varbinds(data: bytes, at: int, end: int) -> list[Varbind]:
 def encode_length(length: int) -> bytes:
     """A length in its shortest form."""
     if length < 0x80:
-        return bytes((length,))
+        return _OCTETS[length]
     octets = length.to_bytes((length.bit_length() + 7) // 8)
-    return bytes((0x80 | len(octets),)) + octets
+    return _OCTETS[0x80 | len(octets)] + octets
 
 
 def encode_element(tag: int, content: bytes) -> bytes:
     """A tag, the length and the content."""
-    return bytes((tag,)) + encode_length(len(content)) + content
+    size = len(content)
+    return _OCTETS[tag] + (_OCTETS[size] if size < 0x80 else encode_length(size)) + content
 
 
 def encode_integer(value: int, tag: int = INTEGER) -> bytes:

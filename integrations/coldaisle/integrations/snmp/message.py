@@ -25,6 +25,7 @@ from coldaisle.integrations.snmp.tags import (
     GET_NEXT,
     INFORM,
     NULL,
+    OBJECT_IDENTIFIER,
     OCTET_STRING,
     REPORT,
     RESPONSE,
@@ -42,6 +43,9 @@ FIRST_REQUEST_ID = 2**30
 LAST_REQUEST_ID = 2**31 - 1
 """Ids that we choose always take four octets, so that a request is encoded once for all its ids."""
 
+_VERSION = encode_integer(V2C)
+_ANY_ID = encode_integer(FIRST_REQUEST_ID)
+_NULL = bytes((NULL, 0))
 _PDUS = frozenset({GET, GET_NEXT, RESPONSE, SET, GET_BULK, INFORM, TRAP_V2, REPORT})
 
 
@@ -121,23 +125,28 @@ def encode_varbinds(varbinds: Iterable[tuple[bytes, int, Value]]) -> bytes:
     return b"".join(encode_varbind(*varbind) for varbind in varbinds)
 
 
-def prepare(
-    community: bytes, pdu: int, varbinds: Iterable[tuple[bytes, int, Value]], first: int = 0, second: int = 0
-) -> Request:
-    """A request for many ids; ``first`` and ``second`` are a GETBULK's non-repeaters and repetitions."""
+def prepare(community: bytes, pdu: int, varbinds: Iterable[tuple[bytes, int, Value]]) -> Request:
+    """A request with values, for many ids; raises InvalidValue."""
     rows = tuple(varbinds)
-    octets = encode_varbinds(rows)
-    tail = encode_integer(first) + encode_integer(second) + encode_element(SEQUENCE, octets)
-    whole = encode(community, pdu, FIRST_REQUEST_ID, first, second, octets)
-    head = whole[: len(whole) - len(tail) - 4]
-    return Request(head, tail, tuple(row[0] for row in rows))
+    return _prepare(community, pdu, encode_varbinds(rows), 0, 0, tuple(row[0] for row in rows))
 
 
 def prepare_read(
     community: bytes, pdu: int, oids: Iterable[bytes], first: int = 0, second: int = 0
 ) -> Request:
-    """A GET, GETNEXT or GETBULK of ``oids``."""
-    return prepare(community, pdu, ((oid, NULL, None) for oid in oids), first, second)
+    """A GET, GETNEXT or GETBULK of ``oids``; the numbers are non-repeaters and max-repetitions."""
+    rows = tuple(oids)
+    octets = [encode_element(SEQUENCE, encode_element(OBJECT_IDENTIFIER, oid) + _NULL) for oid in rows]
+    return _prepare(community, pdu, b"".join(octets), first, second, rows)
+
+
+def _prepare(
+    community: bytes, pdu: int, varbinds: bytes, first: int, second: int, oids: tuple[bytes, ...]
+) -> Request:
+    tail = encode_integer(first) + encode_integer(second) + encode_element(SEQUENCE, varbinds)
+    body = encode_element(pdu, _ANY_ID + tail)
+    whole = encode_element(SEQUENCE, _VERSION + encode_element(OCTET_STRING, community) + body)
+    return Request(whole[: len(whole) - len(tail) - 4], tail, oids)
 
 
 def _decode_shell(data: bytes) -> Shell:

@@ -12,7 +12,8 @@ from coldaisle.integrations.snmp.errors import InvalidOid, MalformedMessage
 MAX_SUB_IDENTIFIER = 2**32 - 1
 MAX_CACHED_OIDS = 16_384
 _FIRST_LIMIT = MAX_SUB_IDENTIFIER + 80
-_CONTINUES = bytes(byte & 0x80 for byte in range(256))
+CONTINUES = bytes(byte & 0x80 for byte in range(256))
+"""A translation of content octets to where their sub-identifiers end."""
 
 
 @lru_cache(maxsize=MAX_CACHED_OIDS)
@@ -77,7 +78,7 @@ def follows(last: bytes, following: bytes) -> bool:
 
     Octets order rightly when sub-identifiers lie at the same places; only otherwise both are decoded.
     """
-    if len(last) == len(following) and last.translate(_CONTINUES) == following.translate(_CONTINUES):
+    if len(last) == len(following) and last.translate(CONTINUES) == following.translate(CONTINUES):
         return following > last
     return decode_arcs(following) > decode_arcs(last)
 

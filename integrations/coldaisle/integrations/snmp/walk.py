@@ -1,10 +1,11 @@
 """The pure half of a walk: what a reply adds to a column, and whether it goes on."""
 
 from dataclasses import dataclass, field
+from operator import lt
 
 from coldaisle.integrations.snmp.ber import Varbind
 from coldaisle.integrations.snmp.errors import NonIncreasingOid
-from coldaisle.integrations.snmp.oid import follows, oid_text
+from coldaisle.integrations.snmp.oid import CONTINUES, follows, oid_text
 from coldaisle.integrations.snmp.tags import ABSENT, NULL
 
 _ENDS = ABSENT - {NULL}
@@ -41,6 +42,30 @@ def take_reply(columns: list[Column], varbinds: list[Varbind]) -> None:
 
 def take(column: Column, varbinds: list[Varbind]) -> None:
     """Append the varbinds that lie in the column; ends it at the first that does not."""
+    if _all_fit(column, varbinds):
+        column.rows += varbinds
+        column.last = varbinds[-1][0]
+    else:
+        _take_singly(column, varbinds)
+
+
+def _all_fit(column: Column, varbinds: list[Varbind]) -> bool:
+    """Whether all certainly belong to the column, in order: the usual case, told without a loop.
+
+    OIDs of one length whose sub-identifiers lie at the same places order as their octets.
+    """
+    oids = [varbind[0] for varbind in varbinds]
+    if not oids or not oids[0].startswith(column.root) or not oids[-1].startswith(column.root):
+        return False
+    if len(set(map(len, oids))) > 1 or not _ENDS.isdisjoint([varbind[1] for varbind in varbinds]):
+        return False
+    shape = b"".join(oids).translate(CONTINUES)
+    if shape != shape[: len(oids[0])] * len(oids):
+        return False
+    return follows(column.last, oids[0]) and all(map(lt, oids, oids[1:]))
+
+
+def _take_singly(column: Column, varbinds: list[Varbind]) -> None:
     root, last, append = column.root, column.last, column.rows.append
     for varbind in varbinds:
         oid = varbind[0]
