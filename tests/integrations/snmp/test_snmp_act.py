@@ -127,6 +127,8 @@ async def test_a_value_taken_but_not_shown_is_unknown(actions, hall):
         ("read-only", SETPOINT, "write community"),
         ("crac-1", {"metric": "supply_setpoint_celsius", "value": 14.5}, "steps of 1"),
         ("crac-1", {"metric": "supply_setpoint_celsius", "value": "warm"}, "number"),
+        ("crac-1", {"metric": "supply_setpoint_celsius", "value": float("nan")}, "number"),
+        ("crac-1", {"metric": "supply_setpoint_celsius", "value": 2**40}, "not between"),
         ("crac-1", {"metric": "return_temperature_celsius", "value": 1}, "not|no return"),
         ("crac-1", {"metric": "humour", "value": 1}, "no humour"),
         ("pdu-1", {"metric": 'outlet_state{outlet="99"}', "value": 1}, "outlet"),

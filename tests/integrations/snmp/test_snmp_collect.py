@@ -138,6 +138,12 @@ async def test_an_unknown_profile_is_refused_at_the_start():
         SnmpCollector([DeviceConfig("a", "b", profile="nope")], 10, "agent-1")
 
 
+async def test_an_unreadable_community_ends_the_run_with_its_reason(seen):
+    device = DeviceConfig("a", "b", read_community_file="/nonexistent")
+    with pytest.raises(ConfigError, match="nonexistent"):
+        await SnmpCollector([device], 10, "agent-1").run(seen)
+
+
 @pytest.mark.parametrize(
     ("address", "expected"),
     [

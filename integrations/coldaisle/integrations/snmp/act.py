@@ -7,7 +7,7 @@ device gives object, type and scale, or ``{"oid": …, "type": …, "value": …
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from math import isclose
+from math import isclose, isfinite
 from types import TracebackType
 from typing import Self
 
@@ -152,12 +152,16 @@ class SnmpActions:
         return aim.shown(varbind)
 
     async def _aim(self, device: DeviceConfig, arguments: dict[str, Argument]) -> Aim:
+        """What the arguments ask for; a value that does not fit is refused before anything is sent."""
         if "metric" in arguments:
-            return await self._metric_aim(device, str(arguments["metric"]), arguments.get("value"))
-        return _object_aim(arguments)
+            aim = await self._metric_aim(device, str(arguments["metric"]), arguments.get("value"))
+        else:
+            aim = _object_aim(arguments)
+        encode_varbind(encode_oid(aim.write_oid), aim.tag, aim.wire)
+        return aim
 
     async def _metric_aim(self, device: DeviceConfig, name: str, value: Argument) -> Aim:
-        if not isinstance(value, int | float):
+        if not isinstance(value, int | float) or not isfinite(value):
             raise ProfileError(f"{name} needs a number, not {value!r}")
         target = read_target(device)
         profile = self._profiles.get(device.profile)
@@ -177,10 +181,6 @@ def _object_aim(arguments: dict[str, Argument]) -> Aim:
         raise ProfileError(f"{ACTION} needs a metric, or an oid and a type of {', '.join(TYPE_TAGS)}")
     if not isinstance(value, int | str):
         raise ProfileError(f"{oid} needs an integer or text, not {value!r}")
-    raw_oid = encode_oid(oid)
-    encode_varbind(
-        raw_oid, TYPE_TAGS[kind], value
-    )  # a value that does not fit is refused before anything is sent
     return Aim({"oid": oid, "type": kind}, oid, oid, TYPE_TAGS[kind], value, value)
 
 

@@ -50,11 +50,15 @@ class SnmpCollector:
 
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled. Raises ConfigError when a community cannot be read."""
-        async with SnmpClient() as client, asyncio.TaskGroup() as group:
-            for device in self._devices:
-                poll_seconds = device.poll_seconds or self._poll_seconds
-                watch = DeviceWatch(client, device, poll_seconds, self._agent, self._profiles, emit)
-                group.create_task(watch.run(), name=f"snmp {device.asset}")
+        async with SnmpClient() as client:
+            watches = [self._watch(client, device, emit) for device in self._devices]
+            async with asyncio.TaskGroup() as group:
+                for watch in watches:
+                    group.create_task(watch.run())
+
+    def _watch(self, client: SnmpClient, device: DeviceConfig, emit: Emit) -> "DeviceWatch":
+        poll_seconds = device.poll_seconds or self._poll_seconds
+        return DeviceWatch(client, device, poll_seconds, self._agent, self._profiles, emit)
 
 
 class DeviceWatch:
