@@ -216,7 +216,7 @@ class Cli:
     server: str
     token_file: Path
 
-    def __call__(self, *arguments: str, **environment: str) -> Ran:
+    def __call__(self, *arguments: str, limit_seconds: float = 60, **environment: str) -> Ran:
         env = {
             **os.environ,
             "COLDAISLE_SERVER": self.server,
@@ -230,7 +230,7 @@ class Cli:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=60,
+            timeout=limit_seconds,
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)

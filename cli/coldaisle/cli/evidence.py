@@ -8,6 +8,8 @@ from coldaisle.cli.words import number, span
 _BARS = "▁▂▃▄▅▆▇█"
 MAX_SAMPLES = 60
 NANOS = 1e9
+_OF_THE_METRIC = ("limit", "state")
+"""Statistics whose value is the metric's own."""
 
 Json = dict[str, object]
 
@@ -20,8 +22,8 @@ def evidence_lines(metric: str, evidence: Json, now: datetime) -> list[str]:
         *_measure(metric, evidence),
         *_since(evidence, now),
         *_samples(evidence),
-        *_score("novelty", "unlike its own past", evidence),
-        *_score("entity", "unlike its own pattern", evidence),
+        *_score("novelty", "against its own past", evidence),
+        *_score("entity", "against its own pattern", evidence),
         *_upstream(evidence),
         *_cause(evidence),
     ]
@@ -30,6 +32,8 @@ def evidence_lines(metric: str, evidence: Json, now: datetime) -> list[str]:
 def _measure(metric: str, evidence: Json) -> list[str]:
     value, threshold = _float(evidence.get("value")), _float(evidence.get("threshold"))
     statistic = str(evidence.get("statistic") or metric)
+    if statistic in _OF_THE_METRIC:
+        statistic = metric
     if value is None:
         return []
     if threshold is None:

@@ -5,6 +5,7 @@ Nothing here writes colour except ``painted``, and that only to a terminal and n
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -55,8 +56,9 @@ def emit(
                 click.echo(name(item))
         case _:
             shown = [column for column in columns if form == "wide" or not column.wide]
+            width = shutil.get_terminal_size().columns if form == "table" and sys.stdout.isatty() else 0
             for line in table_lines(shown, items):
-                click.echo(line)
+                click.echo(f"{line[: width - 1]}…" if 0 < width < len(line) else line)
 
 
 def emit_lines(items: Iterable[Message]) -> None:

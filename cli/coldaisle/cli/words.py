@@ -80,5 +80,6 @@ def value_text(value: object) -> str:
     if isinstance(value, float):
         return number(value)
     if isinstance(value, str):
-        return value if value and not any(each.isspace() for each in value) else json.dumps(value)
+        bare = value and not any(each.isspace() for each in value)
+        return value if bare else json.dumps(value, ensure_ascii=False)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -86,8 +86,8 @@ class _Proof:
                 missing.append(f"no {kind} of step {step['id']}")
             elif not self._caused_by_decision(found):
                 missing.append(f"{kind} at @{found.position} is not caused by the run's approval")
-            elif kind == "StepSucceeded" and step.get("action") == "snmp.set" and not body(found)["observed"]:
-                missing.append(f"StepSucceeded at @{found.position} read nothing back")
+            elif kind == "StepSucceeded" and not _read_back(step, found):
+                missing.append(f"StepSucceeded at @{found.position} did not read back what was set")
         return missing
 
     def of_end(self) -> list[str]:
@@ -110,3 +110,16 @@ class _Proof:
                 return False
             event = before
         return False
+
+
+def _read_back(step: Body, succeeded: Event) -> bool:
+    """Whether a step that sets a value found it at the device; other steps have nothing to read."""
+    arguments, observed = step.get("arguments"), body(succeeded).get("observed")
+    if step.get("action") != "snmp.set":
+        return True
+    return (
+        isinstance(arguments, dict)
+        and isinstance(observed, dict)
+        and observed.get("value") is not None
+        and observed.get("value") == arguments.get("value")
+    )

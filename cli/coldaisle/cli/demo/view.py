@@ -78,7 +78,7 @@ def _cooling(unit: Cooling) -> Text:
     sign, style = ("●", OK) if unit.reached and unit.cooling_percent != 0 else ("✕", CRITICAL)
     line = Text(f"{sign} ", style=style)
     supply, setpoint = degrees(unit.supply_celsius).strip(), degrees(unit.setpoint_celsius).strip()
-    return line.append(f"{unit.name} air {supply} (set {setpoint}) cooling {share} %", style="default")
+    return line.append(f"{unit.name} {supply} °C (set {setpoint}) cool {share} %", style="default")
 
 
 def _host(host: HostLoad) -> Text:
@@ -126,7 +126,8 @@ def _waiting(frame: Frame) -> list[Text]:
 def _try(frame: Frame) -> list[Text]:
     kind, asset = FAULT
     lines = [
-        f"  export COLDAISLE_SERVER={frame.site.server} COLDAISLE_LAB={frame.site.hall}",
+        f"  export COLDAISLE_SERVER={frame.site.server}",
+        f"  export COLDAISLE_LAB={frame.site.hall}",
         f"  export COLDAISLE_TOKEN_FILE={frame.site.token_file}",
         f"  coldaisle lab fault {kind} {asset}      then watch the inlets",
         "  coldaisle alerts    coldaisle replay --as-of -1m    Ctrl-C here stops all",
