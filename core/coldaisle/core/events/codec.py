@@ -6,15 +6,52 @@ import msgspec
 
 from coldaisle.core.errors import EventError
 from coldaisle.core.events.envelope import Fact, NewEvent, Recorded
-from coldaisle.core.events.types import AnyEvent
+from coldaisle.core.events.types import AnyEvent, Quality, SamplesRecorded
 
 EVENT_TYPES: dict[str, type[AnyEvent]] = {cls.__name__: cls for cls in typing.get_args(AnyEvent)}
 
 # Each type's schema number. Raise it when a field is added, and keep the golden file of the version before.
 SCHEMAS: dict[str, int] = dict.fromkeys(EVENT_TYPES, 1)
 
-_decoders: dict[str, msgspec.json.Decoder[AnyEvent]] = {
-    name: msgspec.json.Decoder(cls) for name, cls in EVENT_TYPES.items()
+MAX_CACHED_METRIC_LISTS = 10_000
+"""Lists of metric names kept decoded; beyond it the cache starts anew."""
+
+
+class _Samples(msgspec.Struct, gc=False):
+    """SamplesRecorded with its metric names still in JSON."""
+
+    asset: str
+    metrics: msgspec.Raw
+    values: tuple[float | None, ...]
+    quality: Quality = "good"
+
+
+class _SamplesDecoder:
+    """Decodes SamplesRecorded, most of any history: its metric names, most of its bytes, only once.
+
+    An asset names the same metrics in every poll. A quarter faster than decoding them again (4 to 3 µs for
+    44 metrics, kept in pages of 1,000), and all polls of an asset share one tuple of names.
+    """
+
+    def __init__(self) -> None:
+        self._outer = msgspec.json.Decoder(_Samples)
+        self._names = msgspec.json.Decoder(tuple[str, ...])
+        self._cache: dict[bytes, tuple[str, ...]] = {}
+
+    def decode(self, data: bytes) -> SamplesRecorded:
+        samples = self._outer.decode(data)
+        raw = bytes(samples.metrics)
+        metrics = self._cache.get(raw)
+        if metrics is None:
+            if len(self._cache) >= MAX_CACHED_METRIC_LISTS:
+                self._cache.clear()
+            metrics = self._cache[raw] = self._names.decode(raw)
+        return SamplesRecorded(samples.asset, metrics, samples.values, samples.quality)
+
+
+_decoders: dict[str, msgspec.json.Decoder[AnyEvent] | _SamplesDecoder] = {
+    **{name: msgspec.json.Decoder(cls) for name, cls in EVENT_TYPES.items()},
+    SamplesRecorded.__name__: _SamplesDecoder(),
 }
 _encoder = msgspec.json.Encoder()
 

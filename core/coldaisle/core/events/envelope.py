@@ -7,7 +7,7 @@ from msgspec import Struct
 from coldaisle.core.events.types import AnyEvent
 
 
-class NewEvent(Struct, frozen=True):
+class NewEvent(Struct, frozen=True, gc=False):
     """An event on its way into the store.
 
     ``id`` is 16 bytes, chosen by the producer: the store keeps the first event of an id and answers a
@@ -24,7 +24,7 @@ class NewEvent(Struct, frozen=True):
     causation_id: bytes | None = None
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """An event as the store keeps it.
 
     ``position`` is its place in the whole history (from 1, without gaps), ``version`` its place in the
@@ -45,7 +45,7 @@ class Recorded(Struct, frozen=True):
     causation_id: bytes | None = None
 
 
-class Fact(Struct, frozen=True):
+class Fact(Struct, frozen=True, gc=False):
     """A recorded event with its body decoded: what folds and reactors see."""
 
     position: int
@@ -60,7 +60,7 @@ class Fact(Struct, frozen=True):
     body: AnyEvent
 
 
-class Observation(Struct, frozen=True):
+class Observation(Struct, frozen=True, gc=False):
     """What a collector saw, and when (UTC ns, the source's clock); the spool gives it its id."""
 
     time: int

@@ -2,7 +2,8 @@
 
 A published type is never edited. Add a field with a default, or add a new type; ``tests/core/events/golden``
 holds one file for every version ever published, and each must decode for ever. Names are past tense,
-units come last, ids of things are their resource ids (``rack-a01``, not ``assets/rack-a01``).
+units come last, ids of things are their resource ids (``rack-a01``, not ``assets/rack-a01``). They hold no
+cycles, so the garbage collector need not look at them (``gc=False``).
 """
 
 from typing import Literal
@@ -21,7 +22,7 @@ Edge = Literal["located_in", "powered_by", "cooled_by", "connected_to", "runs_on
 # --- assets and their relations -------------------------------------------------------------------------
 
 
-class AssetObserved(Struct, frozen=True):
+class AssetObserved(Struct, frozen=True, gc=False):
     """A source saw an asset, with these attributes; later observations replace them."""
 
     asset: str
@@ -30,7 +31,7 @@ class AssetObserved(Struct, frozen=True):
     source: str = ""
 
 
-class AssetLinked(Struct, frozen=True):
+class AssetLinked(Struct, frozen=True, gc=False):
     """``asset`` relates to ``target``: it is located in, powered by, cooled by … the target.
 
     ``group`` and ``need`` state redundancy: of the links in one group, ``need`` must be up.
@@ -44,14 +45,14 @@ class AssetLinked(Struct, frozen=True):
     source: str = ""
 
 
-class AssetRemoved(Struct, frozen=True):
+class AssetRemoved(Struct, frozen=True, gc=False):
     """An asset left the data center."""
 
     asset: str
     reason: str = ""
 
 
-class DeviceReached(Struct, frozen=True):
+class DeviceReached(Struct, frozen=True, gc=False):
     """A device answers (again)."""
 
     asset: str
@@ -59,7 +60,7 @@ class DeviceReached(Struct, frozen=True):
     agent: str
 
 
-class DeviceLost(Struct, frozen=True):
+class DeviceLost(Struct, frozen=True, gc=False):
     """A device stopped answering."""
 
     asset: str
@@ -71,7 +72,7 @@ class DeviceLost(Struct, frozen=True):
 # --- observations -----------------------------------------------------------------------------------------
 
 
-class SamplesRecorded(Struct, frozen=True):
+class SamplesRecorded(Struct, frozen=True, gc=False):
     """The values of one asset at one moment, in columns; None where a value was not available.
 
     Metric names follow Prometheus and OpenTelemetry, unit last: ``inlet_temperature_celsius``,
@@ -84,7 +85,7 @@ class SamplesRecorded(Struct, frozen=True):
     quality: Quality = "good"
 
 
-class LogLine(Struct, frozen=True):
+class LogLine(Struct, frozen=True, gc=False):
     """One line; ``severity`` is syslog's number, 0 (emergency) to 7 (debug); ``time`` is UTC ns."""
 
     time: int
@@ -93,7 +94,7 @@ class LogLine(Struct, frozen=True):
     message: str
 
 
-class LogLinesRecorded(Struct, frozen=True):
+class LogLinesRecorded(Struct, frozen=True, gc=False):
     """Lines that an asset logged."""
 
     asset: str
@@ -101,7 +102,7 @@ class LogLinesRecorded(Struct, frozen=True):
     source: str = ""
 
 
-class TrapReceived(Struct, frozen=True):
+class TrapReceived(Struct, frozen=True, gc=False):
     """An SNMP notification: its trap OID and its varbinds as (OID, value text)."""
 
     asset: str
@@ -110,7 +111,7 @@ class TrapReceived(Struct, frozen=True):
     source_address: str = ""
 
 
-class GapRecorded(Struct, frozen=True):
+class GapRecorded(Struct, frozen=True, gc=False):
     """Observations were lost between two moments (UTC ns): what, how many and why."""
 
     source: str
@@ -120,7 +121,7 @@ class GapRecorded(Struct, frozen=True):
     reason: str
 
 
-class InputRejected(Struct, frozen=True):
+class InputRejected(Struct, frozen=True, gc=False):
     """Something arrived that could not be understood; ``raw`` keeps it, cut at the stated bound."""
 
     source: str
@@ -131,7 +132,7 @@ class InputRejected(Struct, frozen=True):
 # --- agents -----------------------------------------------------------------------------------------------
 
 
-class AgentStarted(Struct, frozen=True):
+class AgentStarted(Struct, frozen=True, gc=False):
     """An agent process began to collect."""
 
     agent: str
@@ -140,14 +141,14 @@ class AgentStarted(Struct, frozen=True):
     collectors: tuple[str, ...] = ()
 
 
-class AgentConnected(Struct, frozen=True):
+class AgentConnected(Struct, frozen=True, gc=False):
     """An agent opened its stream to the server."""
 
     agent: str
     address: str
 
 
-class AgentDisconnected(Struct, frozen=True):
+class AgentDisconnected(Struct, frozen=True, gc=False):
     """An agent's stream ended."""
 
     agent: str
@@ -157,7 +158,7 @@ class AgentDisconnected(Struct, frozen=True):
 # --- judgement --------------------------------------------------------------------------------------------
 
 
-class LimitRule(Struct, frozen=True):
+class LimitRule(Struct, frozen=True, gc=False):
     """A limit on a metric: of a data sheet, an ASHRAE class or a state enumeration.
 
     A value above ``warn_above``/``page_above`` or below ``warn_below``/``page_below`` breaks it.
@@ -178,7 +179,7 @@ class LimitRule(Struct, frozen=True):
     source: str = ""
 
 
-class DetectorConfigured(Struct, frozen=True):
+class DetectorConfigured(Struct, frozen=True, gc=False):
     """The detector configuration in force from here on. Versions matter: models depend on them.
 
     ``assumed_attributes`` stand in for what an asset does not say of itself, such as its ASHRAE class.
@@ -198,7 +199,7 @@ class DetectorConfigured(Struct, frozen=True):
     versions: dict[str, str] = {}
 
 
-class Evidence(Struct, frozen=True):
+class Evidence(Struct, frozen=True, gc=False):
     """Why an alert holds: the statistic, how far, since when, against what."""
 
     statistic: str
@@ -215,7 +216,7 @@ class Evidence(Struct, frozen=True):
     cause_position: int = 0
 
 
-class AlertOpened(Struct, frozen=True):
+class AlertOpened(Struct, frozen=True, gc=False):
     """A condition became true and held; ``summary`` is the one line for a person."""
 
     alert: str
@@ -227,7 +228,7 @@ class AlertOpened(Struct, frozen=True):
     evidence: Evidence
 
 
-class AlertEscalated(Struct, frozen=True):
+class AlertEscalated(Struct, frozen=True, gc=False):
     """An open alert became worse."""
 
     alert: str
@@ -236,7 +237,7 @@ class AlertEscalated(Struct, frozen=True):
     evidence: Evidence
 
 
-class AlertCleared(Struct, frozen=True):
+class AlertCleared(Struct, frozen=True, gc=False):
     """The condition ended and stayed away."""
 
     alert: str
@@ -244,7 +245,7 @@ class AlertCleared(Struct, frozen=True):
     value: float | None = None
 
 
-class AlertAcknowledged(Struct, frozen=True):
+class AlertAcknowledged(Struct, frozen=True, gc=False):
     """A person took notice."""
 
     alert: str
@@ -254,7 +255,7 @@ class AlertAcknowledged(Struct, frozen=True):
 # --- remedies ---------------------------------------------------------------------------------------------
 
 
-class PlaybookPublished(Struct, frozen=True):
+class PlaybookPublished(Struct, frozen=True, gc=False):
     """A playbook in force: its source text and the hash that plans refer to."""
 
     playbook: str
@@ -262,7 +263,7 @@ class PlaybookPublished(Struct, frozen=True):
     source: str
 
 
-class Condition(Struct, frozen=True):
+class Condition(Struct, frozen=True, gc=False):
     """What must be seen in telemetry: a metric of each asset beyond a bound, for a time."""
 
     assets: tuple[str, ...]
@@ -273,7 +274,7 @@ class Condition(Struct, frozen=True):
     within_seconds: float = 60.0
 
 
-class PlannedStep(Struct, frozen=True):
+class PlannedStep(Struct, frozen=True, gc=False):
     """One step, fully resolved: nothing is left to decide when it runs."""
 
     id: str
@@ -283,7 +284,7 @@ class PlannedStep(Struct, frozen=True):
     timeout_seconds: float = 30.0
 
 
-class Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True, gc=False):
     """Exactly what a run will do. ``hash`` is what an approval is bound to."""
 
     playbook: str
@@ -296,7 +297,7 @@ class Plan(Struct, frozen=True):
     hash: str = ""
 
 
-class RunProposed(Struct, frozen=True):
+class RunProposed(Struct, frozen=True, gc=False):
     """A run waits for approval; ``alert`` and ``policy`` say who asked when it was not a person."""
 
     run: str
@@ -306,7 +307,7 @@ class RunProposed(Struct, frozen=True):
     policy: str = ""
 
 
-class RunApproved(Struct, frozen=True):
+class RunApproved(Struct, frozen=True, gc=False):
     """A person approved this very plan."""
 
     run: str
@@ -314,21 +315,21 @@ class RunApproved(Struct, frozen=True):
     note: str = ""
 
 
-class RunRejected(Struct, frozen=True):
+class RunRejected(Struct, frozen=True, gc=False):
     """A person rejected the plan; it will not run."""
 
     run: str
     reason: str
 
 
-class RunCancelled(Struct, frozen=True):
+class RunCancelled(Struct, frozen=True, gc=False):
     """A person stopped the run; steps already taken stay taken."""
 
     run: str
     reason: str
 
 
-class StepStarted(Struct, frozen=True):
+class StepStarted(Struct, frozen=True, gc=False):
     """The runner is about to act. Without an outcome after it, the outcome is unknown."""
 
     run: str
@@ -336,7 +337,7 @@ class StepStarted(Struct, frozen=True):
     attempt: int
 
 
-class StepSucceeded(Struct, frozen=True):
+class StepSucceeded(Struct, frozen=True, gc=False):
     """The device confirmed: ``observed`` was read back, ``undo`` holds the arguments of the inverse."""
 
     run: str
@@ -345,7 +346,7 @@ class StepSucceeded(Struct, frozen=True):
     undo: dict[str, Argument] | None = None
 
 
-class StepFailed(Struct, frozen=True):
+class StepFailed(Struct, frozen=True, gc=False):
     """The step did not happen, or its outcome could not be established (``outcome_unknown``)."""
 
     run: str
@@ -354,7 +355,7 @@ class StepFailed(Struct, frozen=True):
     outcome_unknown: bool = False
 
 
-class StepUndone(Struct, frozen=True):
+class StepUndone(Struct, frozen=True, gc=False):
     """The inverse of a step was carried out."""
 
     run: str
@@ -362,14 +363,14 @@ class StepUndone(Struct, frozen=True):
     observed: dict[str, Argument] = {}
 
 
-class VerificationStarted(Struct, frozen=True):
+class VerificationStarted(Struct, frozen=True, gc=False):
     """All steps are done; telemetry must now show that they helped."""
 
     run: str
     since: int
 
 
-class RunSucceeded(Struct, frozen=True):
+class RunSucceeded(Struct, frozen=True, gc=False):
     """Telemetry shows that the run helped: the values that prove it."""
 
     run: str
@@ -377,7 +378,7 @@ class RunSucceeded(Struct, frozen=True):
     observed: dict[str, float] = {}
 
 
-class RunFailed(Struct, frozen=True):
+class RunFailed(Struct, frozen=True, gc=False):
     """The run did not reach its aim."""
 
     run: str
@@ -388,7 +389,7 @@ class RunFailed(Struct, frozen=True):
 # --- access -----------------------------------------------------------------------------------------------
 
 
-class AccessRefused(Struct, frozen=True):
+class AccessRefused(Struct, frozen=True, gc=False):
     """A call that would change something was refused."""
 
     method: str

@@ -1,0 +1,60 @@
+"""How benchmarks measure and report: medians of interleaved runs, and one JSON object as the last line."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median seconds of one way of doing the work."""
+
+    cpu: float
+    wall: float
+
+
+def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
+    """Run every way once a round, so that a noisy minute hits all of them; medians over the rounds."""
+    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, work in ways.items():
+            started_cpu, started_wall = time.process_time(), time.perf_counter()
+            work()
+            cpu[name].append(time.process_time() - started_cpu)
+            wall[name].append(time.perf_counter() - started_wall)
+    return {name: Timing(statistics.median(cpu[name]), statistics.median(wall[name])) for name in ways}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value and what it must reach."""
+
+    value: float
+    bound: float
+    side: Literal["at_least", "at_most"] = "at_least"
+
+    def as_json(self) -> dict[str, float | bool]:
+        """The form that the last line carries."""
+        holds = self.value >= self.bound if self.side == "at_least" else self.value <= self.bound
+        return {"value": round(self.value, 4), self.side: self.bound, "holds": holds}
+
+
+def report(name: str, figures: Mapping[str, object], bars: Mapping[str, Bar]) -> None:
+    """Print figures and bars for a person, then the JSON line."""
+    for key, value in figures.items():
+        print(f"  {key:<52} {value:,.6g}" if isinstance(value, float) else f"  {key:<52} {value}")
+    for key, bar in bars.items():
+        shown = bar.as_json()
+        print(
+            f"  {'ok ' if shown['holds'] else 'MISSED'} {key:<48} {bar.value:.3f} ({bar.side} {bar.bound:g})"
+        )
+    result = {
+        "name": name,
+        "figures": dict(figures),
+        "bars": {key: bar.as_json() for key, bar in bars.items()},
+    }
+    print(json.dumps(result))

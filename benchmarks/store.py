@@ -1,0 +1,193 @@
+"""The store against what a user would write by hand: bare apsw on the same table, orjson over the same bytes.
+
+Peers run in the same process and rounds. Appends are durable (WAL, synchronous=FULL) on both sides.
+"""
+
+import asyncio
+import gc
+import os
+import random
+import tempfile
+import time
+from pathlib import Path
+
+import apsw
+import orjson
+from measure import Bar, interleaved, report
+
+from coldaisle.core.events import NewEvent, decode, encode, sequenced_id
+from coldaisle.core.events.types import SamplesRecorded
+from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_schema import open_writer
+
+EVENTS = 40_000
+BATCH_EVENTS = 1_000
+STREAMS = 400
+METRICS = 44
+ROUNDS = 5
+SINGLES = 1_000
+APPENDERS = 100
+
+INSERT = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
+
+
+def telemetry() -> list[tuple[str, NewEvent]]:
+    """Telemetry as agents send it: 44 metrics, about 1.2 KB of JSON, many streams."""
+    source = random.Random(1)
+    metrics = tuple(f"sensor_{n:02d}_temperature_celsius" for n in range(METRICS))
+    start = time.time_ns()
+    events = []
+    for number in range(EVENTS):
+        asset = f"rack-{number % STREAMS:04d}"
+        values = tuple(round(20 + 10 * source.random(), 2) for _ in metrics)
+        body = SamplesRecorded(asset, metrics, values)
+        event_id = sequenced_id(start + number * 1_000, "bench", number)
+        event = encode(body, id=event_id, time=start + number * 1_000, actor="agent/bench")
+        events.append((f"telemetry-{asset}", event))
+    return events
+
+
+def batches(events: list[tuple[str, NewEvent]]) -> list[list[NewEvent]]:
+    return [[event for _, event in events[n : n + BATCH_EVENTS]] for n in range(0, len(events), BATCH_EVENTS)]
+
+
+def append_ours(folder: Path, parts: list[list[NewEvent]]) -> None:
+    async def run() -> None:
+        async with SqliteStore(folder / f"{os.urandom(4).hex()}.db") as store:
+            for number, part in enumerate(parts):
+                await store.append(f"telemetry-{number % STREAMS}", part)
+
+    asyncio.run(run())
+
+
+def append_bare(folder: Path, parts: list[list[NewEvent]]) -> None:
+    """What the same rows cost without anything of ours: one executemany and one commit a batch."""
+    connection = open_writer(folder / f"{os.urandom(4).hex()}.db", None)
+    position = 0
+    for number, part in enumerate(parts):
+        rows = []
+        for version, event in enumerate(part):
+            position += 1
+            rows.append((
+                position, number + 1, version, event.id, event.type, event.schema, event.time, event.time,
+                event.actor, event.data, None, None,
+            ))  # fmt: skip
+        with connection:
+            connection.executemany(INSERT, rows)
+    connection.close()
+
+
+def singles_ours(folder: Path, events: list[NewEvent], appenders: int) -> float:
+    """Durable appends of one event each, per second, by so many callers at once."""
+
+    async def run() -> float:
+        async with SqliteStore(folder / f"{os.urandom(4).hex()}.db") as store:
+
+            async def one(worker: int) -> None:
+                for event in events[worker::appenders]:
+                    await store.append(f"run-{worker}", [event])
+
+            started = time.perf_counter()
+            async with asyncio.TaskGroup() as group:
+                for worker in range(appenders):
+                    group.create_task(one(worker))
+            return len(events) / (time.perf_counter() - started)
+
+    return asyncio.run(run())
+
+
+def singles_raw(folder: Path, events: list[NewEvent]) -> float:
+    """The same bytes to a plain file with fdatasync after each."""
+    descriptor = os.open(folder / "raw", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    started = time.perf_counter()
+    for event in events:
+        os.write(descriptor, event.data)
+        os.fdatasync(descriptor)
+    seconds = time.perf_counter() - started
+    os.close(descriptor)
+    return len(events) / seconds
+
+
+def replay_ours(path: Path) -> int:
+    """Every event read, decoded and checked against its type."""
+
+    async def run() -> int:
+        count = after = 0
+        async with SqliteStore(path, read_only=True) as store:
+            while (page := await store.read_all(after=after)).events:
+                count += len([decode(event) for event in page.events])
+                after = page.position
+        return count
+
+    return asyncio.run(run())
+
+
+def parse_all(payloads: list[bytes]) -> None:
+    """Each document parsed and dropped, as a replay does."""
+    for data in payloads:
+        orjson.loads(data)
+
+
+def main() -> None:
+    events = telemetry()
+    parts = batches(events)
+    payloads = [event.data for _, event in events]
+    gc.freeze()  # else every way pays for collections that walk the test data
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        folder = Path(name)
+        path = folder / "replay.db"
+
+        async def fill() -> None:
+            async with SqliteStore(path) as store:
+                for number, part in enumerate(parts):
+                    await store.append(f"telemetry-{number % STREAMS}", part)
+
+        asyncio.run(fill())
+        timings = interleaved(
+            {
+                "append": lambda: append_ours(folder, parts),
+                "append bare apsw": lambda: append_bare(folder, parts),
+                "replay": lambda: replay_ours(path),
+                "orjson.loads": lambda: parse_all(payloads),
+                "bare apsw select": lambda: (
+                    apsw.Connection(str(path)).execute("SELECT * FROM event").fetchall()
+                ),
+            },
+            ROUNDS,
+        )
+        single = [event for _, event in events[:SINGLES]]
+        many = [event for _, event in events[: SINGLES * 10]]
+        pairs = [
+            (
+                singles_ours(folder, single, 1),
+                singles_raw(folder, single),
+                singles_ours(folder, many, APPENDERS),
+            )
+            for _ in range(ROUNDS)
+        ]
+    per_event = {name: timing.cpu / EVENTS * 1e6 for name, timing in timings.items()}
+    one, raw, hundred = (sorted(column)[ROUNDS // 2] for column in zip(*pairs, strict=True))
+    figures: dict[str, object] = {
+        "event_bytes_mean": round(sum(map(len, payloads)) / EVENTS, 1),
+        **{
+            f"{name.replace(' ', '_')}_cpu_us_per_event": round(value, 3) for name, value in per_event.items()
+        },
+        **{f"{n.replace(' ', '_')}_events_per_second": round(EVENTS / t.wall) for n, t in timings.items()},
+        "single_appends_per_second": round(one),
+        "raw_fdatasync_per_second": round(raw),
+        "single_appends_100_callers_per_second": round(hundred),
+    }
+    ratio = {
+        "append_1000_over_bare_apsw_cpu": Bar(per_event["append bare apsw"] / per_event["append"], 0.6),
+        "append_1000_over_bare_apsw_wall": Bar(
+            timings["append bare apsw"].wall / timings["append"].wall, 0.6
+        ),
+        "replay_over_orjson_cpu": Bar(per_event["orjson.loads"] / per_event["replay"], 0.75),
+        "single_append_over_fdatasync": Bar(one / raw, 0.35),
+        "hundred_appenders_over_one": Bar(hundred / one, 3.0),
+    }
+    report("store", figures, ratio)
+
+
+if __name__ == "__main__":
+    main()
