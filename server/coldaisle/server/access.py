@@ -4,6 +4,7 @@ Health and reflection are open to anyone who reaches the port. Refused calls tha
 are events. Errors of ours leave here as rich statuses; others end the call as gRPC does and are logged.
 """
 
+import contextlib
 import contextvars
 import hmac
 import logging
@@ -26,6 +27,8 @@ OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 READING_VERBS = ("Get", "List", "Watch")
 MAX_USER_CHARACTERS = 64
 TOKEN_BYTES = 32
+MAX_RECORDED_REFUSALS_PER_MINUTE = 30
+MAX_METHOD_CHARACTERS = 200
 
 actor: contextvars.ContextVar[str] = contextvars.ContextVar("actor", default="user/unknown")
 """Who makes the present call: what its events name as their actor."""
@@ -43,6 +46,8 @@ def load_token(path: Path) -> str:
         token = path.read_text().strip()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; make the folder writable for the server") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} holds no token; delete it, and a new one will be made") from error
     if not token:
         raise ConfigError(f"{path} is empty; delete it and start again, a new token will be made")
     return token
@@ -54,12 +59,37 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+class _Refusals:
+    """Says which refusals are recorded, so that nobody fills the history by knocking."""
+
+    def __init__(self) -> None:
+        self._minute = -1
+        self._count = 0
+        self._left_out = 0
+
+    def admits(self, now_seconds: float) -> bool:
+        """Whether one more may be recorded in this minute; counts it either way."""
+        minute = int(now_seconds // 60)
+        if minute != self._minute:
+            self._minute, self._count = minute, 0
+        self._count += 1
+        admitted = self._count <= MAX_RECORDED_REFUSALS_PER_MINUTE
+        self._left_out += not admitted
+        return admitted
+
+    def take_left_out(self) -> int:
+        """How many were left out since this was last asked."""
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
 class Guard(grpc.aio.ServerInterceptor):
     """Lets calls in by token, names their actor, and translates errors."""
 
     def __init__(self, token: str, store: EventStore) -> None:
         self._expected = f"Bearer {token}"
         self._store = store
+        self._refusals = _Refusals()
 
     async def intercept_service(
         self, continuation: Continuation, details: grpc.HandlerCallDetails
@@ -91,8 +121,9 @@ class Guard(grpc.aio.ServerInterceptor):
         async def guarded(request: object, context: Context) -> AsyncIterator[object]:
             try:
                 await self._let_in(method, context)
-                async for response in handler.unary_stream(request, context):
-                    yield response
+                async with contextlib.aclosing(handler.unary_stream(request, context)) as responses:
+                    async for response in responses:
+                        yield response
             except ColdaisleError as error:
                 await abort(context, error)
 
@@ -127,7 +158,12 @@ class Guard(grpc.aio.ServerInterceptor):
         )
 
     async def _record_refusal(self, method: str, reason: str, address: str) -> None:
-        body = AccessRefused(method, reason, address)
+        if not self._refusals.admits(time.monotonic()):
+            return
+        left_out = self._refusals.take_left_out()
+        if left_out:
+            reason += f"; {left_out} refusals before this one were not recorded"
+        body = AccessRefused(method[:MAX_METHOD_CHARACTERS], reason, address)
         now = time.time_ns()
         event = encode(body, id=new_id(now), time=now, actor="user/unknown")
         try:

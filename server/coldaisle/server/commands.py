@@ -38,14 +38,5 @@ def serve(config: Path | None, data_dir: str | None, listen: str | None, metrics
         changes = {name: value for name, value in given.items() if value is not None}
         settings = replace(settings, serve=replace(settings.serve, **changes))
         asyncio.run(run(settings, click.echo))
-    except* ColdaisleError as group:
-        raise click.ClickException("; ".join(str(error) for error in _leaves(group))) from group
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The errors themselves, however deep task groups have wrapped them."""
-    return [
-        leaf
-        for error in group.exceptions
-        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]
+    except ColdaisleError as error:
+        raise click.ClickException(str(error)) from error

@@ -31,12 +31,19 @@ async def record(
     return (await store.append(stream_of(body), [event], expected)).position
 
 
-async def recorded_before(store: EventStore, stream: str, request_id: str) -> bool:
-    """Whether this very request was recorded already. Looks at the newest page of a short stream."""
+async def recorded_before(store: EventStore, stream: str, request_id: str) -> int | None:
+    """Where this very request was recorded already. Looks at the newest page of a short stream."""
     if not request_id:
-        return False
+        return None
     wanted = request_event_id(request_id)
-    return any(event.id == wanted for event in await store.read_stream(stream, backwards=True))
+    newest = await store.read_stream(stream, backwards=True)
+    return next((event.position for event in newest if event.id == wanted), None)
+
+
+def check_request_id(request_id: str) -> None:
+    """Raises InvalidRequest unless it is left out or a UUID."""
+    if request_id:
+        request_bytes(request_id)
 
 
 def request_event_id(request_id: str) -> bytes:

@@ -1,5 +1,7 @@
 """One table: which error of ours becomes which gRPC status, with ErrorInfo (AIP-193)."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import NoReturn
 
 import grpc
@@ -55,6 +57,27 @@ _TABLE: tuple[tuple[type[Exception], StatusCode, str], ...] = (
     (core.ConfigError, StatusCode.INVALID_ARGUMENT, "INVALID_DOCUMENT"),
     (core.ColdaisleError, StatusCode.INTERNAL, "INTERNAL"),
 )
+
+
+@contextlib.contextmanager
+def ungrouped() -> Iterator[None]:
+    """Task groups wrap what their tasks raise: where it is all ours, the first of it leaves as itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        errors = list(_leaves(group))
+        first = errors[0]
+        if isinstance(first, core.ColdaisleError) and all(isinstance(e, core.ColdaisleError) for e in errors):
+            raise first from group
+        raise
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 def status_of(error: core.ColdaisleError) -> Status:

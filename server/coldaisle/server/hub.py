@@ -15,7 +15,10 @@ from coldaisle.v1 import agent_pb2
 
 MAX_OUTBOX_MESSAGES = 256
 AGENT_WAIT_SECONDS = 45.0
-"""How long an action waits for its agent to connect (again)."""
+"""How long an action waits, at most, for its agent to connect (again)."""
+AGENT_WAIT_SHARE = 0.8
+"""The share of an action's own timeout that goes into that wait: then whoever asked still learns that
+nothing was sent, where otherwise the outcome would count as unknown."""
 ANSWER_GRACE_SECONDS = 5.0
 """What an agent may take beyond the action's own timeout."""
 
@@ -74,25 +77,34 @@ class AgentHub:
         self._wait_seconds = agent_wait_seconds
         self._joined = asyncio.Event()
 
-    def join(self, link: AgentLink) -> None:
-        """An agent connected; an older stream of the same agent ends."""
+    def join(self, link: AgentLink) -> bool:
+        """An agent connected; an older stream of the same agent ends. Answers whether there was one."""
         older = self.links.get(link.agent)
         if older is not None:
             older.end()
         self.links[link.agent] = link
         joined, self._joined = self._joined, asyncio.Event()
         joined.set()
+        return older is not None
 
-    def leave(self, link: AgentLink) -> None:
-        """A stream ended."""
+    def leave(self, link: AgentLink) -> bool:
+        """A stream ended; answers whether its agent is gone with it, and not on a newer stream."""
         link.end()
-        if self.links.get(link.agent) is link:
-            del self.links[link.agent]
+        if self.links.get(link.agent) is not link:
+            return False
+        del self.links[link.agent]
+        return True
+
+    def close(self) -> None:
+        """End every stream: the server stops."""
+        for link in self.links.values():
+            link.end()
 
     async def carry_out(self, request: ActionRequest) -> ActionResult:
         """Have the right agent do it, over lost connections; see the module."""
         verb = request.verb
-        while (link := await self._link_for(request.asset)) is not None:
+        wait_seconds = min(self._wait_seconds, AGENT_WAIT_SHARE * request.timeout_seconds)
+        while (link := await self._link_for(request.asset, wait_seconds)) is not None:
             result = await link.ask(replace(request, verb=verb))
             if result is None:
                 verb = "probe" if request.verb == "perform" else request.verb
@@ -100,18 +112,16 @@ class AgentHub:
                 verb = request.verb
             else:
                 return result
-        reason = (
-            f"no connected agent reaches {request.asset} (waited {self._wait_seconds:g} s): start its agent"
-        )
+        reason = f"no connected agent reaches {request.asset} (waited {wait_seconds:g} s): start its agent"
         never_sent = verb == "perform" and request.verb == "perform"
         return ActionResult("not_done" if never_sent else "unknown", reason)
 
-    async def _link_for(self, asset: str) -> AgentLink | None:
+    async def _link_for(self, asset: str, wait_seconds: float) -> AgentLink | None:
         try:
-            async with asyncio.timeout(self._wait_seconds):
+            async with asyncio.timeout(wait_seconds):
                 while True:
                     for link in self.links.values():
-                        if asset in link.assets:
+                        if asset in link.assets and not link.ended.is_set():
                             return link
                     await self._joined.wait()
         except TimeoutError:

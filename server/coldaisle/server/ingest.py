@@ -4,7 +4,9 @@ Agents may only report what they observed. What is not understood, or not theirs
 InputRejected event with the reason, so that one bad event never holds up a batch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+
+from msgspec import Struct
 
 from coldaisle.core.errors import DuplicateEvent, EventError
 from coldaisle.core.events import NewEvent, derived_id, encode, parse_body, stream_of
@@ -12,6 +14,7 @@ from coldaisle.core.events import types as t
 from coldaisle.core.events.codec import SCHEMAS
 from coldaisle.core.events.types import AnyEvent
 from coldaisle.core.store import Append, EventStore
+from coldaisle.core.store.port import MAX_EVENT_BYTES
 from coldaisle.server.errors import InvalidRequest
 from coldaisle.v1 import agent_pb2
 
@@ -27,6 +30,15 @@ OBSERVATIONS: frozenset[type[AnyEvent]] = frozenset({
 })  # fmt: skip
 
 
+class _Checked(Struct, frozen=True):
+    """An event as it was sent, and what is stored for it; ``rejected`` when that says why it is not it."""
+
+    sent: agent_pb2.AgentEvent
+    stream: str
+    new: NewEvent
+    rejected: bool
+
+
 async def store_batch(store: EventStore, agent: str, batch: agent_pb2.EventBatch) -> tuple[int, int]:
     """Append a batch; answers the position after it and how many events were not understood."""
     if len(batch.events) > MAX_BATCH_EVENTS or batch.ByteSize() > MAX_BATCH_BYTES:
@@ -36,63 +48,65 @@ async def store_batch(store: EventStore, agent: str, batch: agent_pb2.EventBatch
         )  # fmt: skip
     if not batch.events:
         return await store.head(), 0
-    checked = [_checked(agent, event) for event in batch.events]
-    position = await _append(store, _grouped((stream, event) for stream, event, _ in checked))
-    return position, sum(rejected for _, _, rejected in checked)
+    return await _append(store, agent, [_checked(agent, event) for event in batch.events])
 
 
-async def _append(store: EventStore, appends: list[Append]) -> int:
-    """All at once; one by one where an agent recomposed a batch, so that each event still counts once."""
+async def _append(store: EventStore, agent: str, checked: Sequence[_Checked]) -> tuple[int, int]:
+    """All at once. Where an agent recomposed a batch: in halves, so that each event still counts once."""
     try:
-        return max(done.position for done in await store.append_many(appends))
+        done = await store.append_many(_grouped(checked))
     except DuplicateEvent:
-        position = 0
-        for append in appends:
-            for event in append.events:
-                position = max(position, (await store.append(append.stream, [event])).position)
-        return position
+        if len(checked) == 1:
+            reason = "its id is already that of another event"
+            return await _append(store, agent, [_rejected(agent, checked[0].sent, reason)])
+        middle = len(checked) // 2
+        first = await _append(store, agent, checked[:middle])
+        second = await _append(store, agent, checked[middle:])
+        return max(first[0], second[0]), first[1] + second[1]
+    return max(each.position for each in done), sum(each.rejected for each in checked)
 
 
-def _checked(agent: str, event: agent_pb2.AgentEvent) -> tuple[str, NewEvent, bool]:
-    """The event's stream, the event to store, and whether it stands for one that was rejected."""
-    actor = f"agent/{agent}"
+def _checked(agent: str, event: agent_pb2.AgentEvent) -> _Checked:
     try:
         if len(event.id) != ID_BYTES:
             raise EventError(f"{event.type}: an id of {len(event.id)} bytes, must be {ID_BYTES}")
+        if len(event.data) > MAX_EVENT_BYTES:
+            raise EventError(f"{event.type}: {len(event.data)} bytes, the bound is {MAX_EVENT_BYTES}")
         body = parse_body(event.type, event.data)
-        _check_body(body, event.schema)
+        _check_body(agent, body, event.schema)
     except EventError as error:
         return _rejected(agent, event, str(error))
+    actor = f"agent/{agent}"
     new = NewEvent(event.id, event.type, event.schema, event.time_unix_nano, actor, event.data)
-    return stream_of(body), new, False
+    return _Checked(event, stream_of(body), new, rejected=False)
 
 
-def _check_body(body: AnyEvent, schema: int) -> None:
+def _check_body(agent: str, body: AnyEvent, schema: int) -> None:
     name = type(body).__name__
-    if type(body) not in OBSERVATIONS:
-        raise EventError(f"{name}: not for an agent to say")
-    if schema > SCHEMAS[name]:
-        raise EventError(f"{name}: schema {schema} is newer than {SCHEMAS[name]}: upgrade the server")
+    if type(body) not in OBSERVATIONS or (isinstance(body, t.AgentStarted) and body.agent != agent):
+        raise EventError(f"{name}: not for this agent to say")
+    if not 1 <= schema <= SCHEMAS[name]:
+        raise EventError(f"{name}: schema {schema}, this server knows 1 to {SCHEMAS[name]}: upgrade it")
     if isinstance(body, t.SamplesRecorded) and len(body.metrics) != len(body.values):
         raise EventError(f"{name}: {len(body.metrics)} metrics, but {len(body.values)} values")
     if len(stream_of(body)) > MAX_NAME_CHARACTERS:
         raise EventError(f"{name}: a name of more than {MAX_NAME_CHARACTERS} characters")
 
 
-def _rejected(agent: str, event: agent_pb2.AgentEvent, reason: str) -> tuple[str, NewEvent, bool]:
+def _rejected(agent: str, event: agent_pb2.AgentEvent, reason: str) -> _Checked:
     raw = event.data.decode("utf-8", "backslashreplace")[:MAX_RAW_CHARACTERS]
     body = t.InputRejected(agent, reason[:MAX_RAW_CHARACTERS], raw)
     new = encode(
         body,
-        id=derived_id(event.time_unix_nano, event.id or event.data, "ingest", 0),
+        id=derived_id(event.time_unix_nano, event.id + event.type.encode() + event.data, "ingest", 0),
         time=event.time_unix_nano,
         actor=f"agent/{agent}",
     )
-    return stream_of(body), new, True
+    return _Checked(event, stream_of(body), new, rejected=True)
 
 
-def _grouped(events: Iterable[tuple[str, NewEvent]]) -> list[Append]:
+def _grouped(checked: Sequence[_Checked]) -> list[Append]:
     streams: dict[str, list[NewEvent]] = {}
-    for stream, event in events:
-        streams.setdefault(stream, []).append(event)
+    for each in checked:
+        streams.setdefault(each.stream, []).append(each.new)
     return [Append(stream, grouped) for stream, grouped in streams.items()]

@@ -20,6 +20,7 @@ from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.playbooks import PolicyReactor, Runner
 from coldaisle.server.access import Guard, load_token
 from coldaisle.server.actions import ActionRouter
+from coldaisle.server.errors import ungrouped
 from coldaisle.server.hub import AgentHub
 from coldaisle.server.ingest import MAX_BATCH_BYTES
 from coldaisle.server.metrics import serve_metrics
@@ -32,7 +33,7 @@ from coldaisle.server.services.playbooks import PlaybookService
 from coldaisle.server.services.system import SystemService
 from coldaisle.server.services.telemetry import TelemetryService
 from coldaisle.server.settings import Settings, split_address
-from coldaisle.server.startup import announce, load_playbooks
+from coldaisle.server.startup import announce, drive_runs, load_playbooks
 from coldaisle.server.watching import Watchers
 from coldaisle.v1 import (
     agent_pb2,
@@ -54,6 +55,8 @@ from coldaisle.v1 import (
 STORE_FILE = "events.db"
 TOKEN_FILE = "token"
 STOP_GRACE_SECONDS = 2.0
+KEEPALIVE_MILLISECONDS = 20_000
+KEEPALIVE_TIMEOUT_MILLISECONDS = 10_000
 MAX_MESSAGE_BYTES = 2 * MAX_BATCH_BYTES
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -85,10 +88,16 @@ async def serve(settings: Settings, say: Say) -> None:
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[str]:
     """A whole server as long as the block runs; gives the address that it answers on."""
-    folder = Path(settings.serve.data_dir)
+    with ungrouped():
+        async with _running(settings) as address:
+            yield address
+
+
+@contextlib.asynccontextmanager
+async def _running(settings: Settings) -> AsyncIterator[str]:
     host, port = split_address(settings.serve.listen, "serve.listen")
     _require_loopback(host)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _made(Path(settings.serve.data_dir))
     token = load_token(folder / TOKEN_FILE)
     playbooks = load_playbooks(settings.serve.playbooks_dir)
     max_bytes = settings.serve.max_store_bytes or None
@@ -100,15 +109,18 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         hub = AgentHub()
         reactors = [ReactorRunner(store, Detector()), ReactorRunner(store, PolicyReactor(settings.policies))]
         runner = Runner(store, live, ActionRouter(hub), actor="runner/server")
-        for work in (*(reactor.run() for reactor in reactors), runner.run()):
+        for work in (*(reactor.run() for reactor in reactors), drive_runs(runner)):
             tasks.append(group.create_task(work))
         system = SystemService(str(folder / STORE_FILE), live, hub, reactors, time.time_ns())
         server = _server(store, live, hub, system, token)
         bound = _bind(server, host, port)
         await server.start()
-        with _metrics(settings.serve.metrics, system):
-            yield f"{host}:{bound}"
-        await server.stop(STOP_GRACE_SECONDS)
+        try:
+            with _metrics(settings.serve.metrics, system):
+                yield f"{host}:{bound}"
+        finally:
+            hub.close()
+            await server.stop(STOP_GRACE_SECONDS)
         for task in tasks:
             task.cancel()
 
@@ -122,6 +134,9 @@ def _server(
         options=(
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
+            # an agent whose machine is gone says nothing, not even that
+            ("grpc.keepalive_time_ms", KEEPALIVE_MILLISECONDS),
+            ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLISECONDS),
         ),
     )
     agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentService(store, hub), server)
@@ -146,11 +161,21 @@ def _add_health_and_reflection(server: grpc.aio.Server) -> None:
 
 def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
     try:
-        return server.add_insecure_port(f"{host}:{port}")
+        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError as error:
         raise ConfigError(
             f"{host}:{port} cannot be opened: another process listens there; name another with --listen"
         ) from error
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"serve.data_dir = {str(folder)!r} cannot be made ({error.strerror}); name a writable folder"
+        ) from error
+    return folder
 
 
 def _require_loopback(host: str) -> None:

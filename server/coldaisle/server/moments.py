@@ -2,12 +2,15 @@
 
 from collections import OrderedDict
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from coldaisle.core.store import EventStore, LiveTwin, twin_at
 from coldaisle.core.twin import Twin
 from coldaisle.server.errors import InvalidRequest
 from coldaisle.v1 import common_pb2
 
 MAX_KEPT_TWINS = 8
+MAX_NANOSECONDS = (1 << 63) - 1
 
 
 class Moments:
@@ -41,6 +44,14 @@ class Moments:
                     )
                 return int(moment.as_of_revision)
             case "as_of_time":
-                return await self._store.position_at(moment.as_of_time.ToNanoseconds())
+                return await self._store.position_at(nanoseconds(moment.as_of_time, "moment.as_of_time"))
             case _:
                 return None
+
+
+def nanoseconds(moment: Timestamp, field: str) -> int:
+    """UTC nanoseconds of a moment in a request; raises InvalidRequest where they leave 64 bits."""
+    time = moment.seconds * 1_000_000_000 + moment.nanos
+    if abs(time) > MAX_NANOSECONDS:
+        raise InvalidRequest(field, f"{moment.seconds} s since 1970 is out of range")
+    return time

@@ -1,15 +1,25 @@
 """Names, pages and filters of list requests (AIP-122, 132, 158, 160)."""
 
-from collections.abc import Callable, Mapping, Sequence
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
+from google.protobuf.message import Message
 from msgspec import Struct
 
 from coldaisle.server.errors import InvalidRequest
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
+MAX_PAGE_BYTES = 2 << 20
+"""What the items of one answer take together: half of what a gRPC client admits unless told otherwise."""
+MAX_POSITION = (1 << 63) - 1
+Key = str | int
 Item = TypeVar("Item")
+Answer = TypeVar("Answer", bound=Message)
+_key_decoder: msgspec.json.Decoder[Key] = msgspec.json.Decoder(Key)
 
 
 def resource_id(name: str, collection: str, field: str = "name") -> str:
@@ -31,16 +41,58 @@ def token_number(token: str) -> int:
     """The number in a page token of ours; 0 for the first page."""
     if not token:
         return 0
-    if not token.isdigit() or len(token) > 19:
-        raise InvalidRequest("page_token", f"{token[:40]!r} is not a token that this server gave")
+    if not (token.isascii() and token.isdigit()) or int(token) > MAX_POSITION:
+        raise _foreign(token)
     return int(token)
 
 
-def page_of(items: Sequence[Item], size: int, token: str) -> tuple[list[Item], str]:
-    """The page and the token of the next one. Tokens are offsets: the order of items must be stable."""
-    start = token_number(token)
-    end = start + page_size(size)
-    return list(items[start:end]), str(end) if end < len(items) else ""
+def page_of(
+    items: Sequence[Item],
+    size: int,
+    token: str,
+    key: Callable[[Item], Key],
+    message: Callable[[Item], Answer],
+) -> tuple[list[Answer], str]:
+    """The page as messages, and the token of the next one.
+
+    ``items`` are in rising order of ``key``. A token names the last key that was given, so that items which
+    come or go between two pages make nobody see another one twice, or not at all.
+    """
+    size, after = page_size(size), _key_of(token)
+    if after is not None and items and type(after) is not type(key(items[0])):
+        raise _foreign(token)
+    # the type is that of the items' keys, so they compare
+    rest = [item for item in items if after is None or key(item) > after]  # type: ignore[operator]
+    page = fitting(message(item) for item in rest[:size])
+    return page, _token_of(key(rest[len(page) - 1])) if len(page) < len(rest) else ""
+
+
+def fitting(messages: Iterable[Answer], max_bytes: int = MAX_PAGE_BYTES) -> list[Answer]:
+    """The first messages, as many as fit into one answer; at least one."""
+    fit: list[Answer] = []
+    for message in messages:
+        max_bytes -= message.ByteSize()
+        if fit and max_bytes < 0:
+            break
+        fit.append(message)
+    return fit
+
+
+def _token_of(key: Key) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode()
+
+
+def _key_of(token: str) -> Key | None:
+    if not token:
+        return None
+    try:
+        return _key_decoder.decode(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
+    except (msgspec.MsgspecError, UnicodeDecodeError, binascii.Error):
+        raise _foreign(token) from None
+
+
+def _foreign(token: str) -> InvalidRequest:
+    return InvalidRequest("page_token", f"{token[:40]!r} is not a token that this server gave")
 
 
 class Term(Struct, frozen=True):

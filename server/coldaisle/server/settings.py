@@ -101,7 +101,7 @@ def detector_event(settings: DetectSettings, versions: dict[str, str]) -> Detect
 def split_address(text: str, key: str) -> tuple[str, int]:
     """``host:port`` in two; raises ConfigError."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         raise ConfigError(f"{key} = {text!r} is not host:port; write for example 127.0.0.1:7443")
     return host.strip("[]"), int(port)
 

@@ -1,19 +1,24 @@
 """What a server says to the history when it starts: configuration, playbooks, agents that are gone."""
 
+import asyncio
+import logging
 import time
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-from coldaisle.core.errors import ConfigError
+from coldaisle.core.errors import ConfigError, StoreFull
 from coldaisle.core.events import decode, encode, new_id, stream_of
 from coldaisle.core.events.types import AgentDisconnected, AnyEvent, DetectorConfigured, PlaybookPublished
 from coldaisle.core.store import EventStore
+from coldaisle.core.store.reactions import Waits
 from coldaisle.core.twin import Twin
-from coldaisle.playbooks import Playbook, builtin_playbooks, read_playbook
+from coldaisle.playbooks import Playbook, Runner, builtin_playbooks, read_playbook
+from coldaisle.server.errors import ungrouped
 from coldaisle.server.settings import DetectSettings, detector_event
 
 MODEL_LIBRARIES = ("river", "numpy")
+log = logging.getLogger(__name__)
 
 
 async def announce(
@@ -35,6 +40,21 @@ async def announce(
         await store.append(stream_of(body), [encode(body, id=new_id(now), time=now, actor="server")])
 
 
+async def drive_runs(runner: Runner) -> None:
+    """Drive runs until cancelled, also when the store was full for a while.
+
+    Starting again is what a crash would lead to: steps under way are probed, none is taken twice.
+    """
+    waits = Waits()
+    while True:
+        try:
+            with ungrouped():
+                await runner.run()
+        except StoreFull as error:
+            log.warning("runs wait for room in the store", extra={"error": str(error)})
+            await asyncio.sleep(waits.next_seconds())
+
+
 def load_playbooks(folder: str) -> list[Playbook]:
     """The built-in playbooks, and those of the folder, which win over a built-in of the same name."""
     found = {playbook.id: playbook for playbook in builtin_playbooks()}
@@ -43,9 +63,18 @@ def load_playbooks(folder: str) -> list[Playbook]:
         if not path.is_dir():
             raise ConfigError(f"serve.playbooks_dir = {folder!r} is not a folder; make it or name another")
         for file in sorted(path.glob("*.yaml")):
-            playbook = read_playbook(file.read_text(encoding="utf-8"), str(file))
+            playbook = read_playbook(_text(file), str(file))
             found[playbook.id] = playbook
     return list(found.values())
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror}); make it readable") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
 
 
 async def _last_configuration(store: EventStore) -> DetectorConfigured | None:

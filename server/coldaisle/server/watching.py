@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
-from coldaisle.server.errors import TooManyWatchers
+from coldaisle.core.store import EventStore
+from coldaisle.server.errors import InvalidRequest, TooManyWatchers
 
 MAX_WATCHERS = 200
 
@@ -25,3 +26,14 @@ class Watchers:
             yield
         finally:
             self.count -= 1
+
+
+async def resume_after(store: EventStore, asked: int) -> int:
+    """The revision to resume after; raises InvalidRequest for one that this history has not reached.
+
+    Such a one comes from another store: waiting for it would leave out all that happens until then.
+    """
+    head = await store.head()
+    if asked > head:
+        raise InvalidRequest("resume_after_revision", f"{asked} is beyond the head, {head}: list again")
+    return asked

@@ -1,7 +1,12 @@
 """Runs a reactor against a store: follow, react, append, remember how far."""
 
 import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
 
+from coldaisle.core.errors import StoreFull
 from coldaisle.core.events.streams import stream_of
 from coldaisle.core.reactor import Reaction, Reactor, stamp
 from coldaisle.core.store.live import decode_known
@@ -10,19 +15,40 @@ from coldaisle.core.store.port import Append, EventStore
 CHECKPOINT_EVENTS = 1_000
 """A checkpoint is saved after this many events without an answer, and after every answer."""
 
+FIRST_RETRY_SECONDS = 0.25
+MAX_RETRY_SECONDS = 10.0
+log = logging.getLogger(__name__)
+
+
+class Waits:
+    """How long to wait before each next attempt: exponential, capped, with jitter."""
+
+    def __init__(self) -> None:
+        self._longest_seconds = FIRST_RETRY_SECONDS
+
+    def next_seconds(self) -> float:
+        """Seconds to wait now."""
+        longest = self._longest_seconds
+        self._longest_seconds = min(2 * longest, MAX_RETRY_SECONDS)
+        return longest * random.uniform(0.5, 1.0)
+
 
 class ReactorRunner:
     """Keeps one reactor up with the store; ``position`` is how far it is.
 
     At start it takes in the whole history and throws away what it answered before its checkpoint. After a
     crash between an append and its checkpoint it answers again, under the same ids: the store keeps the
-    first. So a reaction is recorded exactly once.
+    first. So a reaction is recorded exactly once. While the store is full it waits and tries again;
+    ``problem`` says so, and is empty otherwise.
+
+    ``react`` runs in a thread, one call at a time: nothing but this runner may touch a reactor's state.
     """
 
     def __init__(self, store: EventStore, reactor: Reactor) -> None:
         self._store = store
         self.reactor = reactor
         self.position = 0
+        self.problem = ""
         self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
@@ -32,13 +58,29 @@ class ReactorRunner:
             reactions = await asyncio.to_thread(self.reactor.react, decode_known(page.events))
             new = [reaction for reaction in reactions if reaction.cause.position > done]
             if new:
-                await self._store.append_many(appends_of(self.reactor.name, new))
+                appends = appends_of(self.reactor.name, new)
+                await self._when_there_is_room(partial(self._store.append_many, appends))
             self.position = page.position
             if self.position > done and (new or self.position - saved >= CHECKPOINT_EVENTS):
-                await self._store.save_checkpoint(self.reactor.name, self.position)
                 saved = self.position
+                save = partial(self._store.save_checkpoint, self.reactor.name, saved)
+                await self._when_there_is_room(save)
             if page.caught_up:
                 self.caught_up.set()
+
+    async def _when_there_is_room(self, write: Callable[[], Awaitable[object]]) -> None:
+        waits = Waits()
+        while True:
+            try:
+                await write()
+            except StoreFull as error:
+                if not self.problem:
+                    log.warning("a reactor waits for room", extra={"reactor": self.reactor.name})
+                self.problem = str(error)
+                await asyncio.sleep(waits.next_seconds())
+            else:
+                self.problem = ""
+                return
 
 
 def appends_of(name: str, reactions: list[Reaction]) -> list[Append]:

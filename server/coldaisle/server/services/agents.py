@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +14,7 @@ from coldaisle.core.errors import ColdaisleError
 from coldaisle.core.events import encode, new_id, stream_of
 from coldaisle.core.events.types import AgentConnected, AgentDisconnected
 from coldaisle.core.store import EventStore
-from coldaisle.server.errors import InvalidRequest
+from coldaisle.server.errors import InvalidRequest, ungrouped
 from coldaisle.server.hub import AgentHub, AgentLink
 from coldaisle.server.ingest import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, store_batch
 from coldaisle.v1 import agent_pb2, agent_pb2_grpc
@@ -31,26 +31,37 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
     def __init__(self, store: EventStore, hub: AgentHub) -> None:
         self._store = store
         self._hub = hub
+        # What the history says of an agent comes in the order in which its streams came and went.
+        self._in_order = asyncio.Lock()
 
     async def Connect(  # type: ignore[override]  # noqa: N802 - written by the context, not yielded
         self, requests: Requests, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
         """Serve one agent until its stream ends."""
         link = await self._welcome(requests, context)
-        self._hub.join(link)
-        await self._note(AgentConnected(link.agent, link.address))
-        reason = "closed by the agent"
+        reason = "connection lost"
         try:
-            await self._serve(link, requests, context)
-        except asyncio.CancelledError:
-            reason = "connection lost"
-            raise
+            await self._joined(link)
+            with ungrouped():
+                reason = await self._serve(link, requests, context)
         except ColdaisleError as error:
             reason = str(error)
             raise
         finally:
-            self._hub.leave(link)
-            await asyncio.shield(self._note(AgentDisconnected(link.agent, reason)))
+            # a call that is cancelled twice leaves here, but what it has to say is still recorded
+            await asyncio.shield(self._left(link, reason))
+
+    async def _joined(self, link: AgentLink) -> None:
+        async with self._in_order:
+            bodies: list[AgentConnected | AgentDisconnected] = [AgentConnected(link.agent, link.address)]
+            if self._hub.join(link):
+                bodies.insert(0, AgentDisconnected(link.agent, "a newer stream took over"))
+            await self._note(bodies)
+
+    async def _left(self, link: AgentLink, reason: str) -> None:
+        async with self._in_order:
+            if self._hub.leave(link):
+                await self._note([AgentDisconnected(link.agent, reason)])
 
     async def _welcome(self, requests: Requests, context: "grpc.aio.ServicerContext[Any, Any]") -> AgentLink:
         try:
@@ -72,8 +83,8 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 
     async def _serve(
         self, link: AgentLink, requests: Requests, context: "grpc.aio.ServicerContext[Any, Any]"
-    ) -> None:
-        """Read until the stream ends or a newer one of this agent takes over; write what is in the outbox."""
+    ) -> str:
+        """Read until the stream ends, or is to end; write what is in the outbox. Answers why it ended."""
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(_write_out(link, context))
             reading = group.create_task(self._read(link, requests))
@@ -81,6 +92,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             await asyncio.wait((reading, ended), return_when=asyncio.FIRST_COMPLETED)
             for task in (writing, reading, ended):
                 task.cancel()
+        return "the server stopped" if link.ended.is_set() else "closed by the agent"
 
     async def _read(self, link: AgentLink, requests: Requests) -> None:
         async for request in requests:
@@ -101,13 +113,13 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         ack = agent_pb2.BatchAck(batch_id=batch.batch_id, position=position, rejected_count=rejected)
         await link.outbox.put(agent_pb2.ConnectResponse(ack=ack))
 
-    async def _note(self, body: AgentConnected | AgentDisconnected) -> None:
+    async def _note(self, bodies: Sequence[AgentConnected | AgentDisconnected]) -> None:
         now = time.time_ns()
-        event = encode(body, id=new_id(now), time=now, actor="server")
+        events = [encode(body, id=new_id(now), time=now, actor="server") for body in bodies]
         try:
-            await self._store.append(stream_of(body), [event])
+            await self._store.append(stream_of(bodies[0]), events)
         except ColdaisleError as error:
-            log.warning("not recorded", extra={"event": type(body).__name__, "error": str(error)})
+            log.warning("not recorded", extra={"agent": bodies[0].agent, "error": str(error)})
 
 
 async def _write_out(link: AgentLink, context: "grpc.aio.ServicerContext[Any, Any]") -> None:

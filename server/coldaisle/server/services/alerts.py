@@ -10,11 +10,11 @@ from coldaisle.core.events.types import AlertAcknowledged
 from coldaisle.core.store import EventStore, LiveTwin
 from coldaisle.core.twin import Alert, Twin
 from coldaisle.server.convert import alert_message
-from coldaisle.server.deciding import record
+from coldaisle.server.deciding import check_request_id, record
 from coldaisle.server.errors import NotFound
 from coldaisle.server.moments import Moments
 from coldaisle.server.paging import keep, page_of, parse_filter, resource_id
-from coldaisle.server.watching import Watchers
+from coldaisle.server.watching import Watchers, resume_after
 from coldaisle.v1 import alerts_pb2, alerts_pb2_grpc
 
 FILTER_FIELDS = ("state", "severity", "asset", "kind", "metric")
@@ -53,9 +53,15 @@ class AlertService(alerts_pb2_grpc.AlertServiceServicer):
                 "metric": lambda alert: (alert.metric,),
             },
         )
-        page, next_token = page_of(found, request.page_size, request.page_token)
+        page, next_token = page_of(
+            found,
+            request.page_size,
+            request.page_token,
+            key=lambda alert: -alert.opened_position,
+            message=lambda alert: alert_message(alert, twin.position),
+        )
         return alerts_pb2.ListAlertsResponse(
-            alerts=[alert_message(alert, twin.position) for alert in page],
+            alerts=page,
             next_page_token=next_token,
             total_size=len(found),
             revision=twin.position,
@@ -65,6 +71,7 @@ class AlertService(alerts_pb2_grpc.AlertServiceServicer):
         self, request: alerts_pb2.AcknowledgeAlertRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> alerts_pb2.Alert:
         """Note that a person took notice."""
+        check_request_id(request.request_id)
         alert = _alert(self._live.current, request.name)
         if not request.validate_only and not alert.acknowledged:
             body = AlertAcknowledged(alert.id, request.note)
@@ -77,7 +84,7 @@ class AlertService(alerts_pb2_grpc.AlertServiceServicer):
         self, request: alerts_pb2.WatchAlertsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[alerts_pb2.WatchAlertsResponse]:
         """Alerts as they change. From 0: the open ones first."""
-        seen = request.resume_after_revision
+        seen = await resume_after(self._store, request.resume_after_revision)
         first = True
         with self._watchers.admitted():
             while True:

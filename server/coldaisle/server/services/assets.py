@@ -39,10 +39,15 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         """Assets by name."""
         twin = await self._moments.twin(request.moment)
         found = _filtered(twin, request.filter)
-        page, next_token = page_of(found, request.page_size, request.page_token)
-        messages = AssetMessages(twin)
+        page, next_token = page_of(
+            found,
+            request.page_size,
+            request.page_token,
+            key=lambda asset: asset.id,
+            message=AssetMessages(twin).message,
+        )
         return assets_pb2.ListAssetsResponse(
-            assets=[messages.message(asset) for asset in page],
+            assets=page,
             next_page_token=next_token,
             total_size=len(found),
             revision=twin.position,

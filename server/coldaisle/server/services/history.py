@@ -1,20 +1,22 @@
 """HistoryService: events as they were recorded, and the state that they add up to."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
 
-from coldaisle.core.store import EventFilter, EventStore
+from coldaisle.core.store import EventFilter, EventStore, Page
 from coldaisle.core.twin import state_hash
 from coldaisle.server.convert import event_message
+from coldaisle.server.errors import InvalidRequest
 from coldaisle.server.moments import Moments
-from coldaisle.server.paging import page_size, token_number
-from coldaisle.server.watching import Watchers
+from coldaisle.server.paging import fitting, page_size, token_number
+from coldaisle.server.watching import Watchers, resume_after
 from coldaisle.v1 import history_pb2, history_pb2_grpc
 
 MAX_EMPTY_PAGES = 20
 """Pages that one filtered list looks through without a find before it answers with a token."""
+MAX_FILTER_VALUES = 200
 
 
 class HistoryService(history_pb2_grpc.HistoryServiceServicer):
@@ -33,6 +35,8 @@ class HistoryService(history_pb2_grpc.HistoryServiceServicer):
         moment = await self._moments.position(request.moment)
         end = await self._store.head() if moment is None else moment
         after = token_number(request.page_token) or (end + 1 if request.backwards else request.after_revision)
+        if request.after_revision > end:
+            return history_pb2.ListEventsResponse(revision=end)
         for _ in range(MAX_EMPTY_PAGES):
             page = await self._store.read_all(after=after, limit=size, backwards=request.backwards, only=only)
             after = page.position
@@ -41,8 +45,11 @@ class HistoryService(history_pb2_grpc.HistoryServiceServicer):
                 break
         events = [event for event in page.events if request.after_revision < event.position <= end]
         finished = finished or (request.backwards and page.position <= request.after_revision + 1)
+        messages = fitting(event_message(event) for event in events)
+        if len(messages) < len(events):
+            after, finished = messages[-1].position, False
         return history_pb2.ListEventsResponse(
-            events=[event_message(event) for event in events],
+            events=messages,
             next_page_token="" if finished else str(after),
             revision=end,
         )
@@ -51,14 +58,12 @@ class HistoryService(history_pb2_grpc.HistoryServiceServicer):
         self, request: history_pb2.WatchEventsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[history_pb2.WatchEventsResponse]:
         """Events as they are recorded."""
-        after = request.resume_after_revision or await self._store.head()
+        only = _filter(request.filter)
+        after = await resume_after(self._store, request.resume_after_revision) or await self._store.head()
         with self._watchers.admitted():
-            async for page in self._store.subscribe_all(after=after, only=_filter(request.filter)):
-                yield history_pb2.WatchEventsResponse(
-                    events=[event_message(event) for event in page.events],
-                    revision=page.position,
-                    caught_up=page.caught_up,
-                )
+            async for page in self._store.subscribe_all(after=after, only=only):
+                for response in _responses(page):
+                    yield response
 
     async def GetState(  # noqa: N802 - the API's name
         self, request: history_pb2.GetStateRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -76,5 +81,19 @@ class HistoryService(history_pb2_grpc.HistoryServiceServicer):
         )
 
 
+def _responses(page: Page) -> Iterator[history_pb2.WatchEventsResponse]:
+    """The page in as many messages as its bytes need; the last one says how far the page looked."""
+    rest = page.events
+    while True:
+        events = fitting(event_message(event) for event in rest)
+        rest = rest[len(events) :]
+        if not rest:
+            break
+        yield history_pb2.WatchEventsResponse(events=events, revision=events[-1].position)
+    yield history_pb2.WatchEventsResponse(events=events, revision=page.position, caught_up=page.caught_up)
+
+
 def _filter(message: history_pb2.EventFilter) -> EventFilter:
+    if len(message.stream_prefixes) + len(message.types) > MAX_FILTER_VALUES:
+        raise InvalidRequest("filter", f"more than {MAX_FILTER_VALUES} prefixes and types")
     return EventFilter(tuple(message.stream_prefixes), tuple(message.types))

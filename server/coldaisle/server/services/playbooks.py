@@ -46,10 +46,14 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
     ) -> playbooks_pb2.ListPlaybooksResponse:
         """Playbooks in force, by name."""
         known = sorted(self._live.current.playbooks.values(), key=lambda playbook: playbook.id)
-        page, next_token = page_of(known, request.page_size, request.page_token)
-        return playbooks_pb2.ListPlaybooksResponse(
-            playbooks=[_playbook_message(playbook) for playbook in page], next_page_token=next_token
+        page, next_token = page_of(
+            known,
+            request.page_size,
+            request.page_token,
+            key=lambda playbook: playbook.id,
+            message=_playbook_message,
         )
+        return playbooks_pb2.ListPlaybooksResponse(playbooks=page, next_page_token=next_token)
 
     async def RunPlaybook(  # noqa: N802 - the API's name
         self, request: playbooks_pb2.RunPlaybookRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -60,9 +64,9 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
         if run in self._live.current.runs:
             return self._run_message(run)
         plan = self._plan(request, now)
+        body = decide.propose(self._live.current, run, plan, request.reason)
         if request.validate_only:
             return playbooks_pb2.Run(plan=plan_message(plan), reason=request.reason)
-        body = decide.propose(self._live.current, run, plan, request.reason)
         position = await record(self._store, body, request.request_id, now, expected=Expected.NO_STREAM)
         await self._live.at_least(position)
         return self._run_message(run)
@@ -90,9 +94,15 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
                 "policy": lambda run: (run.policy,),
             },
         )
-        page, next_token = page_of(found, request.page_size, request.page_token)
+        page, next_token = page_of(
+            found,
+            request.page_size,
+            request.page_token,
+            key=lambda run: -run.proposed_position,
+            message=lambda run: run_message(run, twin.position),
+        )
         return playbooks_pb2.ListRunsResponse(
-            runs=[run_message(run, twin.position) for run in page],
+            runs=page,
             next_page_token=next_token,
             total_size=len(found),
             revision=twin.position,
@@ -141,7 +151,9 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
     async def _decide(self, request: Decision, make: Make) -> playbooks_pb2.Run:
         """Decide on the run as it is now; refused when it changes meanwhile."""
         run = _run(self._live.current, request.name)
-        if await recorded_before(self._store, f"run-{run.id}", request.request_id):
+        before = await recorded_before(self._store, f"run-{run.id}", request.request_id)
+        if before is not None:
+            await self._live.at_least(before)
             return self._run_message(run.id)
         body = make(run)
         if request.validate_only:

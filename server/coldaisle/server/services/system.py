@@ -55,6 +55,11 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
             open_alert_count=len(twin.open_alerts()),
             waiting_run_count=sum(run.state == "proposed" for run in twin.runs.values()),
         )
+        status.problems.extend(
+            f"reactor {runner.reactor.name} waits: {runner.problem}"
+            for runner in self._reactors
+            if runner.problem
+        )
         status.problems.extend(_problems(status))
         status.healthy = not status.problems
         return status

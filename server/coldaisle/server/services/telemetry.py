@@ -9,8 +9,9 @@ from coldaisle.core.events import Recorded, decode
 from coldaisle.core.events.types import SamplesRecorded
 from coldaisle.core.store import EventFilter, EventStore
 from coldaisle.server.convert import timestamp
-from coldaisle.server.paging import page_size, resource_id, token_number
-from coldaisle.server.watching import Watchers
+from coldaisle.server.moments import nanoseconds
+from coldaisle.server.paging import MAX_PAGE_BYTES, MAX_POSITION, page_size, resource_id, token_number
+from coldaisle.server.watching import Watchers, resume_after
 from coldaisle.v1 import telemetry_pb2, telemetry_pb2_grpc
 
 
@@ -28,18 +29,19 @@ class TelemetryService(telemetry_pb2_grpc.TelemetryServiceServicer):
         stream = f"telemetry-{resource_id(request.asset, 'assets', 'asset')}"
         size = page_size(request.page_size)
         events = await self._store.read_stream(stream, after=token_number(request.page_token) - 1, limit=size)
-        start = request.start_time.ToNanoseconds()
-        end = request.end_time.ToNanoseconds() or 1 << 62
-        samples = [
-            sample
-            for event in events
-            if start <= event.time <= end
-            for sample in _samples(event, set(request.metrics))
-        ]
-        more = len(events) == size
-        return telemetry_pb2.ListSamplesResponse(
-            samples=samples, next_page_token=str(events[-1].version + 1) if more else ""
-        )
+        start = nanoseconds(request.start_time, "start_time")
+        end = nanoseconds(request.end_time, "end_time") or MAX_POSITION
+        metrics = set(request.metrics)
+        answer, room_bytes = telemetry_pb2.ListSamplesResponse(), MAX_PAGE_BYTES
+        for event in events:
+            if room_bytes < 0:
+                answer.next_page_token = str(event.version)
+                return answer
+            samples = _samples(event, metrics) if start <= event.time <= end else []
+            room_bytes -= sum(sample.ByteSize() for sample in samples)
+            answer.samples.extend(samples)
+        answer.next_page_token = str(events[-1].version + 1) if len(events) == size else ""
+        return answer
 
     async def WatchSamples(  # noqa: N802 - the API's name
         self, request: telemetry_pb2.WatchSamplesRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -47,7 +49,8 @@ class TelemetryService(telemetry_pb2_grpc.TelemetryServiceServicer):
         """Samples as they are recorded, of one asset or of all."""
         asset = resource_id(request.asset, "assets", "asset") if request.asset else ""
         prefix = f"telemetry-{asset}"
-        after = request.resume_after_revision or await self._store.head()
+        after = await resume_after(self._store, request.resume_after_revision) or await self._store.head()
+        live = False
         with self._watchers.admitted():
             async for page in self._store.subscribe_all(after=after, only=EventFilter((prefix,))):
                 for event in page.events:
@@ -57,7 +60,8 @@ class TelemetryService(telemetry_pb2_grpc.TelemetryServiceServicer):
                             samples=_samples(event, set()),
                             revision=event.position,
                         )
-                if page.caught_up and not page.events:
+                if page.caught_up and not live:
+                    live = True
                     yield telemetry_pb2.WatchSamplesResponse(revision=page.position, caught_up=True)
 
 
