@@ -16,7 +16,7 @@ ROWS = {
     f"{LIEBERT}.3.3.1.2.7": (tags.OBJECT_IDENTIFIER, f"{LIEBERT}.1.3"),
     f"{LIEBERT}.3.3.1.6.3": (tags.INTEGER, 30),
     SETPOINT_OID: (tags.INTEGER, 18),
-    f"{RPDU}.3.1.5.4": (tags.INTEGER, 1),
+    f"{RPDU}.3.1.5.4": (tags.INTEGER, 2),
     f"{RPDU}.4.1.5.4": (tags.INTEGER, 1),
 }
 SETPOINT = {"metric": "supply_setpoint_celsius", "value": 14}
@@ -34,7 +34,8 @@ class Hall:
         if self.status == 0 and not self.deaf:
             self.table.update({oid: (tag, value)})
             if oid.startswith(f"{RPDU}.4.1.5."):
-                self.table.update({oid.replace(f"{RPDU}.4.", f"{RPDU}.3."): (tag, value)})
+                state = {1: 2, 2: 1}[value]  # commanded on (1) it shows on (2), and the reverse
+                self.table.update({oid.replace(f"{RPDU}.4.", f"{RPDU}.3."): (tag, state)})
         return self.status
 
 

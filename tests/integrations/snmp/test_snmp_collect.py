@@ -27,7 +27,7 @@ PDU_ROWS = {
     "1.3.6.1.2.1.1.2.0": (tags.OBJECT_IDENTIFIER, "1.3.6.1.4.1.318.1.3.4.6"),
     f"{RPDU}.4.3.1.5.1": (tags.INTEGER, 121),
     f"{RPDU}.10.2.2.1.8.1": (tags.INTEGER, 245),
-    f"{RPDU}.9.2.3.1.5.1": (tags.INTEGER, 1),
+    f"{RPDU}.9.2.3.1.5.1": (tags.INTEGER, 2),
 }
 
 

@@ -53,7 +53,7 @@ def test_an_apc_pdu_reads_as_recorded():
         "power_watts": 1210.0, "energy_kilowatt_hours_total": 1951.6,
         "inlet_temperature_celsius": None, "inlet_relative_humidity_percent": None,
         'phase_current_amperes{phase="1"}': 6.5, 'phase_voltage_volts{phase="1"}': 201.0,
-        'outlet_state{outlet="1"}': 0.0, 'outlet_state{outlet="24"}': 1.0,
+        'outlet_state{outlet="1"}': 1.0, 'outlet_state{outlet="24"}': 0.0,
     }  # fmt: skip
 
 

@@ -38,7 +38,7 @@ class Place(Struct, frozen=True):
     def _state(self, value: float) -> int:
         for state in self.metric.states:
             if state.value == value:
-                return state.wire
+                return state.wire if state.command is None else state.command
         known = ", ".join(f"{state.value:g} {state.name}" for state in self.metric.states)
         raise ProfileError(f"{self.metric.metric} has no state {value}, known: {known}")
 

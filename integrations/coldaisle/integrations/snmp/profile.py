@@ -23,11 +23,15 @@ GENERIC = "generic"
 
 
 class State(Struct, frozen=True, forbid_unknown_fields=True):
-    """One value of an enumeration: what the wire says, what is recorded, what people call it."""
+    """One value of an enumeration: what the wire says, what is recorded, what people call it.
+
+    ``command`` is what brings the state about, where the device's commands count otherwise than its states.
+    """
 
     wire: int
     value: float
     name: str
+    command: int | None = None
 
 
 class Metric(Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,7 +19,7 @@ PHASES = 3
 PHASE_SHARES = (0.36, 0.33, 0.31)
 
 ON, OFF, REBOOT = 1, 2, 3
-STATE_ON, STATE_OFF = 1, 2
+STATE_OFF, STATE_ON = 1, 2
 """As the profile of these PDUs reads the state column."""
 NORMAL, NEAR_OVERLOAD, OVERLOAD = 2, 3, 4
 NEAR_OVERLOAD_SHARE = 0.8
