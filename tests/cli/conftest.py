@@ -109,7 +109,8 @@ class Tokens(grpc.ServerInterceptor):
             return continuation(details)
 
         def refused(request, context):
-            refuse(context, grpc.StatusCode.UNAUTHENTICATED, "a valid token is needed", "NOT_AUTHENTICATED")
+            told = "a valid token is needed; use the file that the server wrote"
+            refuse(context, grpc.StatusCode.UNAUTHENTICATED, told, "NOT_AUTHENTICATED")
 
         return grpc.unary_unary_rpc_method_handler(refused)
 

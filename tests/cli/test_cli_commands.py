@@ -103,9 +103,14 @@ def test_what_is_not_there_is_3(cli):
     assert ran.err.splitlines()[1].startswith("next:  ")
 
 
-def test_a_wrong_token_is_4(cli):
+def test_a_wrong_token_is_4_and_the_servers_advice_is_the_next_step(cli):
     cli.token_file.write_text("wrong")
-    assert cli("get", "assets").code == 4
+    ran = cli("get", "assets")
+    assert ran.code == 4
+    assert ran.err.splitlines() == [
+        "error: a valid token is needed",
+        "next:  use the file that the server wrote",
+    ]
 
 
 def test_a_server_that_is_away_is_9(cli):

@@ -37,14 +37,20 @@ def failure(error: grpc.RpcError, server: str) -> CliError:
     code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
     text = (error.details() if isinstance(error, grpc.Call) else None) or code.name.lower()
     info, violations = _details(error)
+    cause, advice = _cause_and_advice(code, text, server)
+    cause += "".join(f" ({each})" for each in violations if each.partition("; ")[0] not in cause)
+    next_step = info.metadata.get("next_step") or advice or _NEXT_STEPS.get(code, "")
+    return CliError(cause, next_step, _exit_code(code, info.reason))
+
+
+def _cause_and_advice(code: grpc.StatusCode, text: str, server: str) -> tuple[str, str]:
+    """The server's own messages end in what to do; those of the transport do not."""
     if code is grpc.StatusCode.UNAVAILABLE:
-        text = f"no answer from {server}: {text}"
-    elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        text = f"{server} did not answer in time"
-    if violations:
-        text = f"{text} ({'; '.join(violations)})"
-    next_step = info.metadata.get("next_step") or _NEXT_STEPS.get(code, "")
-    return CliError(text, next_step, _exit_code(code, info.reason))
+        return f"no answer from {server}: {text}", ""
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"{server} did not answer in time", ""
+    cause, semicolon, advice = text.rpartition("; ")
+    return (cause, advice) if semicolon else (text, "")
 
 
 def _exit_code(code: grpc.StatusCode, reason: str) -> ExitCode:

@@ -20,7 +20,8 @@ MAX_WAITING = 2
 def screen(frame: Frame, width: int, height: int) -> list[Text]:
     """Exactly as many lines as fit; alerts take what room the others leave."""
     above = [_head(frame), Text(), *_map(frame.hall, width), *_machines(frame.hall, width, height)]
-    below = [*_waiting(frame), *_try(frame)]
+    gap = [Text()] if height >= ROOMY_HEIGHT else []
+    below = [*gap, *_waiting(frame), *gap, *_try(frame)]
     room = height - len(above) - len(below)
     lines = [*above, *_alerts(frame.hall, max(room, 2)), *below][:height]
     for line in lines:
@@ -110,7 +111,9 @@ def _alerts(hall: Hall, room: int) -> list[Text]:
 def _alert(alert: Alert) -> Text:
     paging = alert.severity == Alert.SEVERITY_PAGE
     line = Text("✕ " if paging else "▲ ", style=CRITICAL if paging else WARN)
-    return line.append(f"{severity(alert)} {short(alert.asset)}: {alert.summary}", style="default")
+    asset = short(alert.asset)
+    about = "" if alert.summary.startswith(asset) else f"{asset}: "
+    return line.append(f"{severity(alert)} {about}{alert.summary}", style="default")
 
 
 def _waiting(frame: Frame) -> list[Text]:
