@@ -1,0 +1,169 @@
+"""Commands find the agent of an asset, and a lost answer is asked for again, not acted on again."""
+
+import asyncio
+import json
+import uuid
+
+import pytest
+
+from coldaisle.core.actions import ActionRequest, ActionResult
+from coldaisle.server.hub import AgentHub, AgentLink
+from coldaisle.v1 import agent_pb2, playbooks_pb2
+
+DONE = agent_pb2.CommandResult.OUTCOME_DONE
+NOT_DONE = agent_pb2.CommandResult.OUTCOME_NOT_DONE
+
+
+def link_to(*assets: str, agent: str = "hall-1") -> AgentLink:
+    return AgentLink(agent_pb2.Hello(agent=agent, assets=assets), "peer", 0)
+
+
+def request(verb="perform", timeout_seconds=30.0) -> ActionRequest:
+    return ActionRequest("r-1/s", verb, "snmp.set", "crac-1", {"value": 14}, timeout_seconds)
+
+
+async def command_to(link: AgentLink) -> agent_pb2.Command:
+    async with asyncio.timeout(10):
+        return (await link.outbox.get()).command
+
+
+async def carrying(hub: AgentHub, asked: ActionRequest, script) -> ActionResult:
+    """What becomes of a request while the script plays the agents."""
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        result = group.create_task(hub.carry_out(asked))
+        group.create_task(script())
+    return result.result()
+
+
+def answer(command: agent_pb2.Command, outcome=DONE, **more) -> agent_pb2.CommandResult:
+    return agent_pb2.CommandResult(command_id=command.command_id, outcome=outcome, **more)
+
+
+async def test_a_command_goes_to_the_agent_that_reaches_the_asset() -> None:
+    hub, right, other = AgentHub(), link_to("crac-1"), link_to("crac-2", agent="hall-2")
+    hub.join(other)
+    hub.join(right)
+
+    async def agents() -> None:
+        command = await command_to(right)
+        assert (command.verb, command.action, json.loads(command.arguments)) == (
+            "perform", "snmp.set", {"value": 14},
+        )  # fmt: skip
+        right.answered(answer(command, observed=b'{"value":14}', undo=b'{"value":18}'))
+
+    result = await carrying(hub, request(), agents)
+    assert result == ActionResult("done", "", {"value": 14}, {"value": 18})
+    assert other.outbox.empty()
+
+
+async def test_a_cut_before_the_answer_leads_to_a_probe_and_no_second_action() -> None:
+    hub, before, after = AgentHub(), link_to("crac-1"), link_to("crac-1")
+    hub.join(before)
+
+    async def agents() -> None:
+        await command_to(before)
+        hub.leave(before)
+        hub.join(after)
+        command = await command_to(after)
+        assert command.verb == "probe"
+        after.answered(answer(command))
+
+    assert (await carrying(hub, request(), agents)).outcome == "done"
+    assert after.outbox.empty()
+
+
+async def test_what_the_probe_did_not_find_done_is_performed_again() -> None:
+    hub, before, after = AgentHub(), link_to("crac-1"), link_to("crac-1")
+    hub.join(before)
+
+    async def agents() -> None:
+        await command_to(before)
+        hub.join(after)  # the newer stream ends the older
+        after.answered(answer(await command_to(after), NOT_DONE))
+        again = await command_to(after)
+        assert again.verb == "perform"
+        after.answered(answer(again))
+
+    assert (await carrying(hub, request(), agents)).outcome == "done"
+
+
+async def test_without_an_agent_nothing_was_done_and_a_probe_knows_nothing() -> None:
+    hub = AgentHub(agent_wait_seconds=0.01)
+    result = await hub.carry_out(request())
+    assert result.outcome == "not_done"
+    assert "no connected agent reaches crac-1" in result.reason
+    assert (await hub.carry_out(request("probe"))).outcome == "unknown"
+
+
+async def test_the_wait_for_an_agent_ends_before_the_actions_own_time_does() -> None:
+    async with asyncio.timeout(0.5):
+        result = await AgentHub().carry_out(request(timeout_seconds=0.5))
+    assert result.outcome == "not_done"
+
+
+async def test_an_agent_that_does_not_come_back_leaves_the_outcome_unknown() -> None:
+    hub, link = AgentHub(agent_wait_seconds=0.01), link_to("crac-1")
+    hub.join(link)
+
+    async def agents() -> None:
+        await command_to(link)
+        hub.leave(link)
+
+    assert (await carrying(hub, request(), agents)).outcome == "unknown"
+
+
+async def test_an_agent_that_connects_in_time_gets_the_command() -> None:
+    hub, link = AgentHub(), link_to("crac-1")
+
+    async def agents() -> None:
+        hub.join(link_to("crac-2", agent="hall-2"))
+        hub.join(link)
+        link.answered(answer(await command_to(link), NOT_DONE, reason="read-only"))
+
+    assert await carrying(hub, request(), agents) == ActionResult("not_done", "read-only")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"outcome": DONE, "observed": b"{"},
+        {"outcome": DONE, "undo": b"[1]"},
+        {"outcome": DONE, "observed": b"\xff"},
+        {"outcome": agent_pb2.CommandResult.OUTCOME_UNSPECIFIED},
+        {"outcome": 77},
+    ],
+)
+async def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(sent) -> None:
+    hub, link = AgentHub(), link_to("crac-1")
+    hub.join(link)
+
+    async def agents() -> None:
+        link.answered(answer(await command_to(link), **sent))
+
+    assert (await carrying(hub, request(), agents)).outcome == "unknown"
+
+
+async def test_a_late_answer_is_passed_over() -> None:
+    link_to("crac-1").answered(agent_pb2.CommandResult(command_id="r-9/s", outcome=DONE))
+
+
+async def test_an_approved_run_acts_through_the_agents_stream_over_a_cut(api, agent, agent_of, plant) -> None:
+    await agent.report(*plant)
+    asked = playbooks_pb2.RunPlaybookRequest(
+        playbook="playbooks/boost-cooling", parameters_json='{"asset":"rack-1"}', reason="warm",
+        request_id=str(uuid.uuid4()),
+    )  # fmt: skip
+    run = await api.call(api.playbooks.RunPlaybook, asked)
+    approval = playbooks_pb2.ApproveRunRequest(name=run.name, plan_hash=run.plan.hash)
+    await api.call(api.playbooks.ApproveRun, approval)
+    assert (await agent.read()).command.verb == "perform"
+    agent.cut()
+    await api.event("AgentDisconnected")
+    again = agent_of(api, assets=["crac-1"])
+    await again.hello()
+    command = (await again.read()).command
+    assert command.verb == "probe"
+    await again.write(result=answer(command, observed=b'{"value":14}', undo=b'{"value":18}'))
+    (event, *_) = await api.event("StepSucceeded")
+    assert json.loads(event.data_json)["undo"] == {"value": 18}
+    again.cut()

@@ -1,0 +1,192 @@
+"""An agent's stream: what it says is on disk before it is acknowledged, once, and nothing is thrown away."""
+
+import json
+import sqlite3
+
+import grpc
+import pytest
+
+from coldaisle.core.events.types import AgentStarted, AssetObserved, RunApproved, SamplesRecorded
+from coldaisle.server.ingest import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
+from coldaisle.v1 import agent_pb2, system_pb2
+
+
+def stored(data, type_name):
+    """The rows of a type, read from the file beside the server."""
+    with sqlite3.connect(f"file:{data}/events.db?mode=ro", uri=True) as connection:
+        rows = connection.execute("SELECT position, actor FROM event WHERE type = ?", (type_name,)).fetchall()
+    connection.close()
+    return rows
+
+
+async def test_welcome_states_the_bounds(api, agent_of) -> None:
+    welcome = await agent_of(api).hello()
+    assert (welcome.max_batch_events, welcome.max_batch_bytes) == (MAX_BATCH_EVENTS, MAX_BATCH_BYTES)
+
+
+async def test_an_acknowledged_batch_is_on_disk(agent, data) -> None:
+    ack = await agent.report(AssetObserved("rack-1", "rack"))
+    assert stored(data, "AssetObserved") == [(ack.position, "agent/hall-1")]
+
+
+async def test_a_repeated_batch_counts_once_and_answers_the_same(api, agent, on_wire) -> None:
+    events = [on_wire(AssetObserved(f"rack-{n}", "rack")) for n in range(3)]
+    assert (await agent.send(*events)).position == (await agent.send(*events)).position
+    assert len(await api.events("AssetObserved")) == 3
+
+
+async def test_a_recomposed_batch_counts_each_event_once(api, agent, on_wire) -> None:
+    events = [on_wire(SamplesRecorded(f"rack-{n % 2}", ("m",), (float(n),))) for n in range(9)]
+    await agent.send(*events[:5])
+    ack = await agent.send(*events[3:])
+    recorded = await api.events("SamplesRecorded")
+    assert len(recorded) == 9
+    assert ack.position == recorded[-1].position
+    assert ack.rejected_count == 0
+
+
+async def test_an_empty_batch_is_acknowledged(agent) -> None:
+    assert (await agent.send()).rejected_count == 0
+
+
+async def test_what_is_not_understood_is_kept_and_the_rest_of_the_batch_stored(api, agent, on_wire) -> None:
+    good, approval = AssetObserved("rack-1", "rack"), RunApproved("r-1", "0" * 64)
+    ack = await agent.send(
+        on_wire(good),
+        on_wire(good, data=b'{"asset": '),
+        on_wire(good, data=b"\xff\xfe"),
+        on_wire(good, type="Gossip", data=b'"psst"'),
+        on_wire(good, id=b"short"),
+        on_wire(good, schema=99),
+        on_wire(good, schema=0),
+        on_wire(SamplesRecorded("rack-1", ("a", "b"), (1.0,))),
+        on_wire(approval),
+        on_wire(AgentStarted("another", "host", "1")),
+        on_wire(AssetObserved("x" * 300, "rack")),
+        on_wire(good, data=b'{"asset":"' + b"y" * (1 << 20) + b'","kind":""}'),
+        on_wire(AssetObserved("rack-2", "rack")),
+    )
+    assert ack.rejected_count == 11
+    assert len(await api.events("AssetObserved")) == 2
+    assert await api.events("RunApproved", "AgentStarted") == []
+    kept = [json.loads(event.data_json) for event in await api.events("InputRejected")]
+    assert {entry["source"] for entry in kept} == {"hall-1"}
+    assert kept[0]["raw"] == '{"asset": '
+    assert kept[1]["raw"] == r"\xff\xfe"
+    assert "unknown event type 'Gossip'" in kept[2]["reason"]
+    assert "id of 5 bytes" in kept[3]["reason"]
+    assert "schema 99" in kept[4]["reason"]
+    assert "2 metrics, but 1 values" in kept[6]["reason"]
+    assert "not for this agent to say" in kept[7]["reason"]
+    assert json.loads(kept[7]["raw"])["plan_hash"] == "0" * 64
+    assert len(kept[-1]["raw"]) == 4_096
+
+
+async def test_rejected_events_of_one_bad_id_are_all_kept_and_a_repetition_adds_none(
+    api, agent, on_wire
+) -> None:
+    good = AssetObserved("rack-1", "rack")
+    bad = [on_wire(good, id=b"x", data=text) for text in (b"1", b"2")]
+    for _ in range(2):
+        assert (await agent.send(*bad)).rejected_count == 2
+    assert [json.loads(e.data_json)["raw"] for e in await api.events("InputRejected")] == ["1", "2"]
+
+
+async def test_an_id_that_is_another_events_is_rejected_and_holds_up_nothing(api, agent, on_wire) -> None:
+    first = on_wire(AssetObserved("rack-1", "rack"))
+    await agent.send(first)
+    second = on_wire(AssetObserved("rack-2", "rack"), id=first.id)
+    ack = await agent.send(second, on_wire(AssetObserved("rack-3", "rack")))
+    assert ack.rejected_count == 1
+    assert [json.loads(e.data_json)["asset"] for e in await api.events("AssetObserved")] == [
+        "rack-1", "rack-3",
+    ]  # fmt: skip
+    assert "already that of another" in (await api.events("InputRejected"))[0].data_json
+
+
+@pytest.mark.parametrize(("count", "size"), [(MAX_BATCH_EVENTS + 1, 1), (5, 1 << 20)])
+async def test_a_batch_over_its_bounds_is_refused(api, agent, on_wire, count, size) -> None:
+    events = [on_wire(AssetObserved("r", "r"), data=b" " * size)] * count
+    await agent.write(batch=agent_pb2.EventBatch(batch_id=1, events=events))
+    assert (await agent.refusal()).said == ("INVALID_ARGUMENT", "INVALID_REQUEST", ["batch"])
+    (event,) = await api.event("AgentDisconnected")
+    assert "the bounds are" in json.loads(event.data_json)["reason"]
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "x" * 65, "ä"])
+async def test_an_agents_name_is_checked(api, agent_of, name) -> None:
+    agent = agent_of(api, name)
+    await agent.write(hello=agent_pb2.Hello(agent=name))
+    assert (await agent.refusal()).said == ("INVALID_ARGUMENT", "INVALID_REQUEST", ["hello.agent"])
+    assert await api.events("AgentConnected") == []
+
+
+async def test_the_first_message_must_be_hello(api, agent_of) -> None:
+    agent = agent_of(api)
+    await agent.write(heartbeat=agent_pb2.Heartbeat())
+    assert (await agent.refusal()).code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_second_hello_is_refused(agent) -> None:
+    await agent.write(hello=agent_pb2.Hello(agent="hall-1"))
+    assert (await agent.refusal()).said == ("INVALID_ARGUMENT", "INVALID_REQUEST", ["message"])
+
+
+async def test_a_newer_stream_of_an_agent_replaces_the_older(api, agent, agent_of) -> None:
+    newer = agent_of(api)
+    await newer.hello()
+    assert await agent.ended() is grpc.StatusCode.OK
+    await newer.report(AssetObserved("rack-1", "rack"))
+    told = await api.events("AgentConnected", "AgentDisconnected")
+    assert [event.type for event in told] == ["AgentConnected", "AgentDisconnected", "AgentConnected"]
+    assert "a newer stream took over" in told[1].data_json
+    status = await api.call(api.system.GetStatus, system_pb2.GetStatusRequest())
+    assert [(each.name, each.connected) for each in status.agents] == [("agents/hall-1", True)]
+    newer.cut()
+
+
+async def test_the_history_says_how_a_stream_ended(api, agent, agent_of) -> None:
+    await agent.close()
+    assert "closed by the agent" in (await api.event("AgentDisconnected"))[0].data_json
+    other = agent_of(api, "hall-2")
+    await other.hello()
+    other.cut()
+    assert "connection lost" in (await api.event("AgentDisconnected", count=2))[1].data_json
+
+
+async def test_a_stop_of_the_server_is_told_of_every_agent(
+    data, process, client, serving, agent_of
+) -> None:
+    async with process(data) as server, client(server.address, data) as api:
+        agent = agent_of(api)
+        await agent.hello()
+        server.process.terminate()
+        assert await agent.ended() is grpc.StatusCode.OK
+        assert (await server.ended())[0] == 0
+    async with serving(data) as api:
+        (event,) = await api.events("AgentDisconnected")
+        assert "the server stopped" in event.data_json
+
+
+async def test_a_server_that_was_killed_marks_its_agents_when_it_starts_again(
+    data, process, client, serving, agent_of
+) -> None:
+    async with process(data) as server, client(server.address, data) as api:
+        agent = agent_of(api)
+        await agent.hello()
+        await api.event("AgentConnected")
+        server.process.kill()
+        await agent.ended()
+    async with serving(data) as api:
+        assert len(await api.events("AgentDisconnected")) == 1
+        status = await api.call(api.system.GetStatus, system_pb2.GetStatusRequest())
+        assert [each.connected for each in status.agents] == [False]
+        assert "agents/hall-1 is not connected" in status.problems[0]
+
+
+async def test_the_status_tells_what_an_agent_said_of_itself(api, agent) -> None:
+    await agent.write(heartbeat=agent_pb2.Heartbeat(spool_events=7))
+    await agent.report(AssetObserved("rack-1", "rack"))
+    status = await api.call(api.system.GetStatus, system_pb2.GetStatusRequest())
+    assert (status.agents[0].spool_events, status.agents[0].received_events) == (7, 1)
+    assert status.healthy, status.problems
