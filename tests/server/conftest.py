@@ -19,9 +19,18 @@ from coldaisle.core.events import encode_body, new_id
 from coldaisle.core.events.types import AnyEvent, AssetLinked, AssetObserved, DeviceLost, SamplesRecorded
 from coldaisle.server.main import running
 from coldaisle.server.settings import ServeSettings, Settings
-from coldaisle.v1 import agent_pb2, agent_pb2_grpc, alerts_pb2_grpc, assets_pb2_grpc, common_pb2
-from coldaisle.v1 import history_pb2, history_pb2_grpc, playbooks_pb2_grpc, system_pb2_grpc
-from coldaisle.v1 import telemetry_pb2_grpc
+from coldaisle.v1 import (
+    agent_pb2,
+    agent_pb2_grpc,
+    alerts_pb2_grpc,
+    assets_pb2_grpc,
+    common_pb2,
+    history_pb2,
+    history_pb2_grpc,
+    playbooks_pb2_grpc,
+    system_pb2_grpc,
+    telemetry_pb2_grpc,
+)
 
 WAIT_SECONDS = 20
 

@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 
-from coldaisle.core.events import encode, new_id, stream_of
+from coldaisle.core.events import Recorded, encode, new_id, stream_of
 from coldaisle.core.events.ids import derived_id
 from coldaisle.core.events.types import AnyEvent
 from coldaisle.core.store import EventStore, Expected
@@ -21,23 +21,27 @@ async def record(
     time: int,
     *,
     expected: int | Expected = Expected.ANY,
-    correlation_id: bytes | None = None,
+    cause: Recorded | None = None,
 ) -> int:
     """Append the decision; a repetition of the request answers as the first did. Returns the position."""
     event_id = request_event_id(request_id) if request_id else new_id(time)
     event = encode(
-        body, id=event_id, time=time, actor=actor.get(), correlation_id=correlation_id or event_id
-    )  # fmt: skip
+        body,
+        id=event_id,
+        time=time,
+        actor=actor.get(),
+        correlation_id=(cause.correlation_id or cause.id) if cause else event_id,
+        causation_id=cause.id if cause else None,
+    )
     return (await store.append(stream_of(body), [event], expected)).position
 
 
-async def recorded_before(store: EventStore, stream: str, request_id: str) -> int | None:
-    """Where this very request was recorded already. Looks at the newest page of a short stream."""
+async def recorded_before(store: EventStore, stream: str, request_id: str) -> bool:
+    """Whether this very request was recorded already. Looks at the newest page of a short stream."""
     if not request_id:
-        return None
+        return False
     wanted = request_event_id(request_id)
-    newest = await store.read_stream(stream, backwards=True)
-    return next((event.position for event in newest if event.id == wanted), None)
+    return any(event.id == wanted for event in await store.read_stream(stream, backwards=True))
 
 
 def check_request_id(request_id: str) -> None:

@@ -24,7 +24,9 @@ class Moments:
     async def twin(self, moment: common_pb2.Moment) -> Twin:
         """The twin at this moment; folds the history when it is in the past."""
         position = await self.position(moment)
-        if position is None or position == self._live.current.position:
+        if position is None:
+            return await self.now()
+        if position == self._live.current.position:
             return self._live.current
         if position not in self._kept:
             self._kept[position] = await twin_at(self._store, position)
@@ -32,6 +34,10 @@ class Moments:
         while len(self._kept) > MAX_KEPT_TWINS:
             self._kept.popitem(last=False)
         return self._kept[position]
+
+    async def now(self) -> Twin:
+        """The twin with everything that was on disk when this was asked: who wrote reads it."""
+        return await self._live.at_least(await self._store.head())
 
     async def position(self, moment: common_pb2.Moment) -> int | None:
         """The position that the moment names; None for now."""

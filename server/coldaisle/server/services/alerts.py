@@ -72,7 +72,7 @@ class AlertService(alerts_pb2_grpc.AlertServiceServicer):
     ) -> alerts_pb2.Alert:
         """Note that a person took notice."""
         check_request_id(request.request_id)
-        alert = _alert(self._live.current, request.name)
+        alert = _alert(await self._moments.now(), request.name)
         if not request.validate_only and not alert.acknowledged:
             body = AlertAcknowledged(alert.id, request.note)
             position = await record(self._store, body, request.request_id, time.time_ns())

@@ -39,13 +39,13 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
         self, request: playbooks_pb2.GetPlaybookRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> playbooks_pb2.Playbook:
         """One playbook with its source."""
-        return _playbook_message(_playbook(self._live.current, request.name, "name"))
+        return _playbook_message(_playbook(await self._moments.now(), request.name, "name"))
 
     async def ListPlaybooks(  # noqa: N802 - the API's name
         self, request: playbooks_pb2.ListPlaybooksRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> playbooks_pb2.ListPlaybooksResponse:
         """Playbooks in force, by name."""
-        known = sorted(self._live.current.playbooks.values(), key=lambda playbook: playbook.id)
+        known = sorted((await self._moments.now()).playbooks.values(), key=lambda playbook: playbook.id)
         page, next_token = page_of(
             known,
             request.page_size,
@@ -59,12 +59,12 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
         self, request: playbooks_pb2.RunPlaybookRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> playbooks_pb2.Run:
         """Propose a run; with validate_only answer the plan alone."""
-        now = time.time_ns()
+        now, twin = time.time_ns(), await self._moments.now()
         run = run_id(request.request_id, now)
-        if run in self._live.current.runs:
+        if run in twin.runs:
             return self._run_message(run)
-        plan = self._plan(request, now)
-        body = decide.propose(self._live.current, run, plan, request.reason)
+        plan = _plan(twin, request, now)
+        body = decide.propose(twin, run, plan, request.reason)
         if request.validate_only:
             return playbooks_pb2.Run(plan=plan_message(plan), reason=request.reason)
         position = await record(self._store, body, request.request_id, now, expected=Expected.NO_STREAM)
@@ -150,38 +150,31 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
 
     async def _decide(self, request: Decision, make: Make) -> playbooks_pb2.Run:
         """Decide on the run as it is now; refused when it changes meanwhile."""
-        run = _run(self._live.current, request.name)
-        before = await recorded_before(self._store, f"run-{run.id}", request.request_id)
-        if before is not None:
-            await self._live.at_least(before)
+        run = _run(await self._moments.now(), request.name)
+        if await recorded_before(self._store, f"run-{run.id}", request.request_id):
             return self._run_message(run.id)
         body = make(run)
         if request.validate_only:
             return self._run_message(run.id)
+        (latest,) = await self._store.read_stream(f"run-{run.id}", backwards=True, limit=1)
         position = await record(
-            self._store, body, request.request_id, time.time_ns(), expected=run.version,
-            correlation_id=await self._correlation(run),
+            self._store, body, request.request_id, time.time_ns(), expected=run.version, cause=latest
         )  # fmt: skip
         await self._live.at_least(position)
         return self._run_message(run.id)
 
-    async def _correlation(self, run: Run) -> bytes | None:
-        """What the whole chain of this run hangs together by."""
-        (first,) = await self._store.read_stream(f"run-{run.id}", limit=1)
-        return first.correlation_id or first.id
-
-    def _plan(self, request: playbooks_pb2.RunPlaybookRequest, now: int) -> Plan:
-        twin = self._live.current
-        source = _playbook(twin, request.playbook, "playbook")
-        try:
-            parameters = _parameters_decoder.decode(request.parameters_json or "{}")
-        except msgspec.MsgspecError as error:
-            raise InvalidRequest("parameters_json", str(error)) from error
-        return make_plan(read_playbook(source.source, source.id), parameters, twin, now)
-
     def _run_message(self, run: str) -> playbooks_pb2.Run:
         twin = self._live.current
         return run_message(_run(twin, f"runs/{run}"), twin.position)
+
+
+def _plan(twin: Twin, request: playbooks_pb2.RunPlaybookRequest, now: int) -> Plan:
+    source = _playbook(twin, request.playbook, "playbook")
+    try:
+        parameters = _parameters_decoder.decode(request.parameters_json or "{}")
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest("parameters_json", str(error)) from error
+    return make_plan(read_playbook(source.source, source.id), parameters, twin, now)
 
 
 def _run(twin: Twin, name: str) -> Run:
