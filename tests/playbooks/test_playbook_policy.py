@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
-from coldaisle.playbooks import Policy, PolicyReactor, builtin_playbooks, plan_hash
+from coldaisle.core.events.types import Policy
+from coldaisle.playbooks import PolicyReactor, builtin_playbooks, plan_hash
 
 BOOST = next(playbook for playbook in builtin_playbooks() if playbook.id == "boost-cooling")
 PUBLISHED = t.PlaybookPublished(BOOST.id, BOOST.revision, BOOST.text)
@@ -24,8 +25,15 @@ POLICY = Policy(
 EVIDENCE = t.Evidence("value", 31.0, 27.0, "limit", 0)
 
 
+def _reactor(*policies):
+    """A reactor that has read, at the very beginning, which policies are in force."""
+    reactor = PolicyReactor()
+    reactor.react([Fact(0, "s", 0, bytes(16), 0, 0, "t", None, None, t.PoliciesConfigured(policies))])
+    return reactor
+
+
 def _bodies(facts, policy=POLICY):
-    return [reaction.body for reaction in PolicyReactor([policy]).react(facts)]
+    return [reaction.body for reaction in _reactor(policy).react(facts)]
 
 
 def _recorded(facts, body, seconds_later=1):
@@ -39,7 +47,7 @@ def _recorded(facts, body, seconds_later=1):
 
 def test_an_alert_that_matches_proposes_the_planned_run(history, alert):
     facts = history(PUBLISHED, alert())
-    [reaction] = PolicyReactor([POLICY]).react(facts)
+    [reaction] = _reactor(POLICY).react(facts)
     proposed = reaction.body
     assert reaction.cause is facts[-1]
     assert (proposed.alert, proposed.policy, proposed.reason) == ("al-1", POLICY.name, "rack-a01 is warm")
@@ -118,7 +126,7 @@ def test_a_plan_that_cannot_be_made_is_refused_in_the_history(history, alert, pu
 
 def test_each_policy_answers_for_itself(history, alert):
     facts = history(PUBLISHED, alert())
-    reactions = PolicyReactor([POLICY, replace(POLICY, name="other")]).react(facts)
+    reactions = _reactor(POLICY, replace(POLICY, name="other")).react(facts)
     assert len({reaction.body.run for reaction in reactions}) == 2
 
 
@@ -135,9 +143,9 @@ def test_pages_may_be_cut_anywhere(history, alert, data):
         (alert("al-4"), 300),
     ]:
         facts = _recorded(facts, body, seconds)
-    whole = PolicyReactor([POLICY]).react(facts)
+    whole = _reactor(POLICY).react(facts)
     assert [reaction.cause.body.alert for reaction in whole] == ["al-1", "al-3", "al-4"]
-    reactor, reactions, rest = PolicyReactor([POLICY]), [], facts
+    reactor, reactions, rest = _reactor(POLICY), [], facts
     while rest:
         size = data.draw(st.integers(1, len(rest)))
         reactions += reactor.react(rest[:size])

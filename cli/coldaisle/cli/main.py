@@ -26,6 +26,10 @@ COMMANDS: CommandTable = {
         "coldaisle.server.commands:serve",
         "Run the server: history, twin, detection, playbooks and the gRPC API.",
     ),
+    "verify": (
+        "coldaisle.server.commands:verify",
+        "Replay a history from its first event, and hold it against what was recorded.",
+    ),
     "agent": ("coldaisle.agent.commands:agent", "Collect from this host and the devices that it can reach."),
     "lab": ("coldaisle.lab.commands:lab", "Run a simulated hall that speaks real protocols."),
     "completion": ("coldaisle.cli.commands.completion:completion", "Print a shell completion script."),

@@ -6,7 +6,7 @@ from coldaisle.playbooks.decide import approve, cancel, propose, reject
 from coldaisle.playbooks.errors import DecisionError, Expired, PlanError, StalePlan, WrongState
 from coldaisle.playbooks.language import Parameter, Playbook
 from coldaisle.playbooks.plan import make_plan, plan_hash
-from coldaisle.playbooks.policy import Policy, PolicyReactor
+from coldaisle.playbooks.policy import PolicyReactor
 from coldaisle.playbooks.reading import read_playbook
 from coldaisle.playbooks.runner import Runner
 from coldaisle.playbooks.source import MAX_PLAYBOOK_BYTES
@@ -20,7 +20,6 @@ __all__ = [
     "Parameter",
     "PlanError",
     "Playbook",
-    "Policy",
     "PolicyReactor",
     "Runner",
     "StalePlan",

@@ -6,7 +6,6 @@ cannot be made: the refusal, with its reason, is in the history where people loo
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from msgspec.structs import replace
 from coldaisle.core.errors import ColdaisleError
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
-from coldaisle.core.events.types import AlertKind, AnyEvent, Plan, Scalar, Severity
+from coldaisle.core.events.types import AnyEvent, Plan, Policy
 from coldaisle.core.reactor import Reaction
 from coldaisle.core.twin import Alert, Twin, fold
 from coldaisle.playbooks.errors import PlanError
@@ -23,29 +22,10 @@ from coldaisle.playbooks.reading import read_playbook
 from coldaisle.playbooks.select import is_series_of
 from coldaisle.playbooks.template import fill_scalar
 
-DEFAULT_COOLDOWN_SECONDS = 1_800.0
-
 UNRECORDED_SECONDS = 60.0
 """How long (event time) an own proposal counts as pending before it is seen in the history."""
 
 _SECOND = 1_000_000_000
-
-
-class Policy(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which alerts it answers (empty: any), and with what. ``severity`` is the least one.
-
-    Parameters may say ``${asset}``, ``${metric}`` and ``${alert}``: those of the alert.
-    """
-
-    name: str
-    playbook: str
-    parameters: dict[str, Scalar] = {}
-    kind: AlertKind | Literal[""] = ""
-    metric: str = ""
-    severity: Severity = "warn"
-    asset_kind: str = ""
-    cooldown_seconds: float = DEFAULT_COOLDOWN_SECONDS
-    mode: Literal["propose", "observe"] = "propose"
 
 
 class _Last(Struct, frozen=True):
@@ -66,11 +46,15 @@ class _Last(Struct, frozen=True):
 
 
 class PolicyReactor:
-    """Answers alerts with proposals; at most one unfinished run for each policy."""
+    """Answers alerts with proposals; at most one unfinished run for each policy.
 
-    def __init__(self, policies: Sequence[Policy], name: str = "policy") -> None:
-        self.name = name
-        self._policies = tuple(policies)
+    Which policies are in force it learns from the history, like everything else.
+    """
+
+    name = "policy"
+
+    def __init__(self) -> None:
+        self._policies: tuple[Policy, ...] = ()
         self._twin = Twin()
         self._last: dict[str, _Last] = {}
 
@@ -90,6 +74,8 @@ class PolicyReactor:
     def _follow(self, fact: Fact) -> None:
         """Keep up with what became of the proposals."""
         match fact.body:
+            case t.PoliciesConfigured(policies=policies):
+                self._policies = policies
             case t.RunProposed(run=run, policy=policy, plan=plan) if policy:
                 known = self._last.get(policy)
                 time = known.time if known is not None and known.run == run else fact.time

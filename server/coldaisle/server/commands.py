@@ -1,8 +1,11 @@
 """``coldaisle serve``. Only click at import; the server itself comes when it starts."""
 
+import sys
 from pathlib import Path
 
 import click
+
+EXIT_INTEGRITY = 8
 
 
 @click.command()
@@ -40,3 +43,46 @@ def serve(config: Path | None, data_dir: str | None, listen: str | None, metrics
         asyncio.run(run(settings, click.echo))
     except ColdaisleError as error:
         raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@click.option("--data", "data_dir", metavar="DIR", default="coldaisle-data", show_default=True,
+              help="The folder of the server whose history is to be replayed.")  # fmt: skip
+@click.option("--to", "position", type=click.IntRange(1), metavar="POSITION", help="Replay up to here. [all]")
+@click.option("--expect-hash", metavar="HASH", help="The state hash, or its beginning, that must come out.")
+def verify(data_dir: str, position: int | None, expect_hash: str | None) -> None:
+    """Replay a history from its first event, and hold it against what was recorded.
+
+    \b
+    Reads the store's file alone; a server may be running beside it. The twin is folded anew and detection
+    and policy judge anew: every alert and proposal must come out as recorded. Exit code 8 when not.
+
+    \b
+    Examples:
+      coldaisle verify --data coldaisle-data
+      coldaisle verify --to 4711 --expect-hash 9f2c
+    """
+    import asyncio
+
+    from coldaisle.core.errors import ColdaisleError
+    from coldaisle.server.main import STORE_FILE
+    from coldaisle.server.verify import verify_file
+
+    def progress(done: int, end: int) -> None:
+        click.echo(f"\rreplayed {done} of {end}", nl=done == end, err=True)
+
+    try:
+        verdict = asyncio.run(verify_file(Path(data_dir) / STORE_FILE, position, progress))
+    except ColdaisleError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"position    @{verdict.position}")
+    click.echo(f"state hash  {verdict.state_hash}")
+    for name, count in verdict.answers.items():
+        click.echo(f"{name:<10}  {count} answers derived again")
+    faults = list(verdict.faults)
+    if expect_hash and not verdict.state_hash.startswith(expect_hash):
+        faults.append(f"the state hash does not begin with {expect_hash}")
+    for fault in faults:
+        click.echo(f"DIFFERS     {fault}", err=True)
+    click.echo("verdict     " + ("the history does not replay to what it recorded" if faults else "equal"))
+    sys.exit(EXIT_INTEGRITY if faults else 0)

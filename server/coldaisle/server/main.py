@@ -105,9 +105,9 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         live = LiveTwin(store)
         tasks = [group.create_task(live.run(), name="live twin")]
         await live.at_least(await store.head())
-        await announce(store, live.current, settings.detect, playbooks)
+        await announce(store, live.current, settings, playbooks)
         hub = AgentHub()
-        reactors = [ReactorRunner(store, Detector()), ReactorRunner(store, PolicyReactor(settings.policies))]
+        reactors = [ReactorRunner(store, Detector()), ReactorRunner(store, PolicyReactor())]
         runner = Runner(store, live, ActionRouter(hub), actor="runner/server")
         for work in (*(reactor.run() for reactor in reactors), drive_runs(runner)):
             tasks.append(group.create_task(work))

@@ -8,11 +8,19 @@ from msgspec import Struct
 
 from coldaisle.core.detect import default_rules
 from coldaisle.core.errors import ConfigError
-from coldaisle.core.events.types import DetectorConfigured, LimitRule
-from coldaisle.playbooks import Policy
+from coldaisle.core.events.types import DetectorConfigured, LimitRule, PoliciesConfigured, Policy
+
+
+class PolicySettings(Policy, frozen=True, forbid_unknown_fields=True):
+    """``[[policies]]``: a policy, as the event that puts it in force has it."""
+
+
+class LimitSettings(LimitRule, frozen=True, forbid_unknown_fields=True):
+    """``[[detect.limits]]``: a limit, as the event that puts it in force has it."""
+
 
 DEFAULT_POLICIES = (
-    Policy(
+    PolicySettings(
         name="cool-hot-racks",
         kind="limit",
         metric="inlet_temperature_celsius",
@@ -49,7 +57,7 @@ class DetectSettings(Struct, frozen=True, forbid_unknown_fields=True):
     warmup_samples: int = 30
     ashrae_class: str = "A1"
     seed: int = 1
-    limits: tuple[LimitRule, ...] = ()
+    limits: tuple[LimitSettings, ...] = ()
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +65,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     serve: ServeSettings = ServeSettings()
     detect: DetectSettings = DetectSettings()
-    policies: tuple[Policy, ...] = DEFAULT_POLICIES
+    policies: tuple[PolicySettings, ...] = DEFAULT_POLICIES
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -96,6 +104,11 @@ def detector_event(settings: DetectSettings, versions: dict[str, str]) -> Detect
         seed=settings.seed,
         versions=versions,
     )
+
+
+def policies_event(policies: tuple[PolicySettings, ...]) -> PoliciesConfigured:
+    """The policies as the event that puts them in force."""
+    return PoliciesConfigured(policies)
 
 
 def split_address(text: str, key: str) -> tuple[str, int]:

@@ -8,29 +8,29 @@ from importlib.metadata import version
 from pathlib import Path
 
 from coldaisle.core.errors import ConfigError, StoreFull
-from coldaisle.core.events import decode, encode, new_id, stream_of
-from coldaisle.core.events.types import AgentDisconnected, AnyEvent, DetectorConfigured, PlaybookPublished
+from coldaisle.core.events import decode, encode, encode_body, new_id, stream_of
+from coldaisle.core.events.types import AgentDisconnected, AnyEvent, PlaybookPublished
 from coldaisle.core.store import EventStore
 from coldaisle.core.store.reactions import Waits
 from coldaisle.core.twin import Twin
 from coldaisle.playbooks import Playbook, Runner, builtin_playbooks, read_playbook
 from coldaisle.server.errors import ungrouped
-from coldaisle.server.settings import DetectSettings, detector_event
+from coldaisle.server.settings import Settings, detector_event, policies_event
 
 MODEL_LIBRARIES = ("river", "numpy")
 log = logging.getLogger(__name__)
 
 
-async def announce(
-    store: EventStore, twin: Twin, detect: DetectSettings, playbooks: Iterable[Playbook]
-) -> None:
+async def announce(store: EventStore, twin: Twin, settings: Settings, playbooks: Iterable[Playbook]) -> None:
     """Append what changed since the history last said it; nothing when nothing did."""
     bodies: list[AnyEvent] = [
         AgentDisconnected(agent.id, "the server stopped") for agent in twin.agents.values() if agent.connected
     ]
-    configured = detector_event(detect, {name: version(name) for name in MODEL_LIBRARIES})
-    if await _last_configuration(store) != configured:
-        bodies.append(configured)
+    versions = {name: version(name) for name in MODEL_LIBRARIES}
+    configured = (detector_event(settings.detect, versions), policies_event(settings.policies))
+    for said in configured:
+        if await _last_said(store, stream_of(said)) != encode_body(said):
+            bodies.append(said)
     for playbook in playbooks:
         known = twin.playbooks.get(playbook.id)
         if known is None or known.revision != playbook.revision:
@@ -77,9 +77,9 @@ def _text(file: Path) -> str:
         raise ConfigError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
 
 
-async def _last_configuration(store: EventStore) -> DetectorConfigured | None:
-    for event in await store.read_stream("model-detector", backwards=True, limit=1):
+async def _last_said(store: EventStore, stream: str) -> bytes | None:
+    """The newest body of the stream, as it would be written today."""
+    for event in await store.read_stream(stream, backwards=True, limit=1):
         fact = decode(event)
-        if fact is not None and isinstance(fact.body, DetectorConfigured):
-            return fact.body
+        return encode_body(fact.body) if fact is not None else None
     return None

@@ -34,6 +34,8 @@ def stream_of(body: AnyEvent) -> str:
             return "model-detector"
         case t.PlaybookPublished(playbook=playbook):
             return f"playbook-{playbook}"
+        case t.PoliciesConfigured():
+            return "policy-remediation"
         case t.AccessRefused():
             return "access-api"
         case _:

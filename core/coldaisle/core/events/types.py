@@ -255,6 +255,30 @@ class AlertAcknowledged(Struct, frozen=True, gc=False):
 # --- remedies ---------------------------------------------------------------------------------------------
 
 
+class Policy(Struct, frozen=True, gc=False):
+    """Which alerts a playbook answers. Empty fields mean any; ``severity`` is the least one.
+
+    Parameters may say ``${asset}``, ``${metric}`` and ``${alert}``: those of the alert. ``observe`` says what
+    it would have run, and refuses it at once.
+    """
+
+    name: str
+    playbook: str
+    parameters: dict[str, Scalar] = {}
+    kind: AlertKind | Literal[""] = ""
+    metric: str = ""
+    severity: Severity = "warn"
+    asset_kind: str = ""
+    cooldown_seconds: float = 1_800.0
+    mode: Literal["propose", "observe"] = "propose"
+
+
+class PoliciesConfigured(Struct, frozen=True, gc=False):
+    """The remediation policies in force from here on: these, and no others."""
+
+    policies: tuple[Policy, ...]
+
+
 class PlaybookPublished(Struct, frozen=True, gc=False):
     """A playbook in force: its source text and the hash that plans refer to."""
 
@@ -316,7 +340,7 @@ class RunApproved(Struct, frozen=True, gc=False):
 
 
 class RunRejected(Struct, frozen=True, gc=False):
-    """A person rejected the plan; it will not run."""
+    """A person, or the policy itself, rejected the plan; it will not run."""
 
     run: str
     reason: str
@@ -416,6 +440,7 @@ AnyEvent = (
     | AlertEscalated
     | AlertCleared
     | AlertAcknowledged
+    | PoliciesConfigured
     | PlaybookPublished
     | RunProposed
     | RunApproved

@@ -76,6 +76,7 @@ def _apply(draft: _Draft, fact: Fact) -> None:
             | t.GapRecorded()
             | t.InputRejected()
             | t.DetectorConfigured()
+            | t.PoliciesConfigured()
             | t.AccessRefused()
         ):
             pass  # part of the history, not of the twin
