@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -263,6 +264,14 @@ async def process_in(folder: Path, *arguments: str) -> AsyncIterator[Process]:
 def data(tmp_path: Path) -> Path:
     """Where the server of a test keeps its data."""
     return tmp_path / "data"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listened on just now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,9 @@ def serve(config: Path | None, data_dir: str | None, listen: str | None, metrics
       coldaisle serve --data /var/lib/coldaisle --metrics 127.0.0.1:9464
     """
     import asyncio
+    import os
+
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its errors reach us as exceptions; we say them once
 
     from msgspec.structs import replace
 
