@@ -74,12 +74,12 @@ async def test_health_and_reflection_answer_anybody(api) -> None:
 
 async def test_a_refused_change_is_an_event_and_a_refused_read_is_none(api) -> None:
     wrong = (("authorization", "Bearer wrong"),)
-    for call, metadata in (
-        (api.playbooks.ApproveRun(playbooks_pb2.ApproveRunRequest(name="runs/r-1"), metadata=wrong), wrong),
-        (api.playbooks.GetRun(playbooks_pb2.GetRunRequest(name="runs/r-1")), ()),
-        (api.alerts.AcknowledgeAlert(alerts_pb2.AcknowledgeAlertRequest(name="alerts/a")), ()),
+    for method, request, metadata in (
+        (api.playbooks.ApproveRun, playbooks_pb2.ApproveRunRequest(name="runs/r-1"), wrong),
+        (api.playbooks.GetRun, playbooks_pb2.GetRunRequest(name="runs/r-1"), ()),
+        (api.alerts.AcknowledgeAlert, alerts_pb2.AcknowledgeAlertRequest(name="alerts/a"), ()),
     ):
-        assert await call.code() is grpc.StatusCode.UNAUTHENTICATED, metadata
+        assert await method(request, metadata=metadata).code() is grpc.StatusCode.UNAUTHENTICATED
     told = [json.loads(event.data_json) for event in await api.events("AccessRefused")]
     assert [(each["method"], each["reason"]) for each in told] == [
         ("/coldaisle.v1.PlaybookService/ApproveRun", "wrong token"),

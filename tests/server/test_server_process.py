@@ -6,14 +6,23 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import grpc
 import pytest
 
 from coldaisle.cli.main import run
-from coldaisle.core.events.types import AssetObserved
+from coldaisle.core.errors import StoreFull
+from coldaisle.core.events import encode, new_id
+from coldaisle.core.events.types import AssetObserved, DeviceLost, RunApproved, RunProposed
+from coldaisle.core.store import Append, Appended, LiveTwin
+from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.reactions import MAX_RETRY_SECONDS, Waits
+from coldaisle.core.twin import ENDED_RUN_STATES
+from coldaisle.playbooks import Runner, make_plan, read_playbook
+from coldaisle.server.actions import ActionRouter
+from coldaisle.server.hub import AgentHub
+from coldaisle.server.startup import drive_runs
 from coldaisle.v1 import assets_pb2, history_pb2, system_pb2
 
 MAX_STOP_SECONDS = 6.0
@@ -184,22 +193,55 @@ async def test_a_full_store_refuses_batches_answers_reads_and_goes_on_with_more_
         agent.cut()
 
 
-async def test_a_reactor_that_finds_no_room_waits_and_says_so(
-    data, serving, agent_of, on_wire, losing
-) -> None:
-    """Each loss that fits may leave no room for its alert; the server lives, and says what it waits for."""
+async def test_a_reactor_that_finds_no_room_waits_and_says_so(data, serving, agent_of) -> None:
+    """The losses fit, their alerts, which repeat the reasons, do not."""
+    count = 40
+    losses = [DeviceLost(f"rack-{n}", "192.0.2.1", "hall-1", "x" * 5_000) for n in range(count)]
     async with serving(data, max_store_bytes=FULL_BYTES) as api:
         agent = agent_of(api)
         await agent.hello()
-        count = await fill(agent, on_wire, losing)
+        await agent.report(*losses)
         async with asyncio.timeout(20):
             while not any("no room" in problem for problem in (await status_of(api)).problems):
                 pass
-        lost = len(await api.events("DeviceLost"))
-        assert lost == count
+        assert len(await api.events("DeviceLost")) == count
+        assert await api.events("AlertOpened") == []
     async with serving(data, max_store_bytes=10 * FULL_BYTES) as api:
-        assert len(await api.event("AlertOpened", count=lost)) == lost
+        assert len(await api.event("AlertOpened", count=count)) == count
         assert not any("no room" in problem for problem in (await status_of(api)).problems)
+
+
+class FillingStore(MemoryStore):
+    """The store in memory, with no room for the first ``refusals`` starts of a step."""
+
+    refusals = 2
+
+    async def append_many(self, appends: Sequence[Append]) -> list[Appended]:
+        starts = any(event.type == "StepStarted" for append in appends for event in append.events)
+        if starts and self.refusals:
+            self.refusals -= 1
+            raise StoreFull("no room")
+        return await super().append_many(appends)
+
+
+async def test_runs_that_find_no_room_wait_and_go_on() -> None:
+    store, now = FillingStore(), time.time_ns()
+    live = LiveTwin(store)
+    playbook = read_playbook("playbook: p\ntitle: P\nsteps:\n- {id: s, action: notify}\n", "p")
+    plan = make_plan(playbook, {}, live.current, now)
+    for body in (RunProposed("r-1", plan, "look"), RunApproved("r-1", plan.hash)):
+        await store.append("run-r-1", [encode(body, id=new_id(now), time=now, actor="user/ada")])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(live.run()),
+            group.create_task(drive_runs(Runner(store, live, ActionRouter(AgentHub())))),
+        ]
+        while (run := live.current.runs.get("r-1")) is None or run.state not in ENDED_RUN_STATES:
+            await live.beyond(live.current.position)
+        for task in tasks:
+            task.cancel()
+    assert store.refusals == 0
+    assert [event.type for event in await store.read_stream("run-r-1")].count("StepStarted") == 1
 
 
 def test_waits_grow_to_their_bound_and_differ() -> None:
