@@ -77,7 +77,7 @@ def imported(modules: str, among: tuple[str, ...]) -> str:
 
 
 def test_the_agent_imports_nothing_heavy() -> None:
-    assert imported("coldaisle.agent.commands, coldaisle.agent.main, coldaisle.agent.logs", HEAVY) == ""
+    assert imported("coldaisle.agent.commands, coldaisle.agent.main, coldaisle.core.logs", HEAVY) == ""
 
 
 def test_the_commands_import_click_alone() -> None:

@@ -29,13 +29,13 @@ def run_command(path: Path) -> None:
     """Collect and send until told to stop."""
     import asyncio
 
-    from coldaisle.agent.logs import configure_logging
     from coldaisle.agent.main import run
     from coldaisle.agent.uplink import leaves
     from coldaisle.core.errors import ColdaisleError
+    from coldaisle.core.logs import configure_logging
 
     config = _load(path)
-    configure_logging()
+    configure_logging(light=True)
     try:
         asyncio.run(run(config))
     except ColdaisleError as error:
