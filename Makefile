@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo story test check fix proto lock bench soak clean
+.PHONY: help demo story test lint check fix proto docs lock bench soak clean
 
 help:  ## list the jobs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -25,14 +25,15 @@ story: .venv/ready  ## a cooling fault from alert to verified remedy, unattended
 test: .venv/ready  ## the tests
 	@pytest -q
 
-check: .venv/ready  ## style, types, layers, generated code, tests
+lint: .venv/ready  ## style, types, layers, generated code
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 	@$(MAKE) -s proto OUT=.venv/proto
 	diff -r -x '*.proto' -x py.typed -x __pycache__ .venv/proto proto
-	pytest -q
+
+check: lint test  ## everything: style, types, layers, generated code, tests
 
 fix: .venv/ready  ## format and repair what can be repaired
 	@ruff check -q --fix . ; ruff format -q .
@@ -41,6 +42,9 @@ proto: .venv/ready  ## regenerate the gRPC code
 	@mkdir -p $(OUT)
 	@python -m grpc_tools.protoc -Iproto --python_out=$(OUT) --grpc_python_out=$(OUT) \
 	  --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) $$(find proto -name '*.proto' | sort)
+
+docs: .venv/ready  ## the generated pages of the reference
+	@python docs/reference/make_events.py
 
 lock:  ## newest versions of every dependency
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install -q --disable-pip-version-check uv; }
