@@ -31,6 +31,7 @@ async def test_an_asset_is_told_with_links_readings_and_alerts(api, agent, plant
     assert crac.reachability == assets_pb2.Asset.REACHABILITY_LOST
     assert crac.reachability_reason == "no answer"
     assert [name.partition("/")[0] for name in crac.open_alerts] == ["alerts"]
+    assert list(crac.dependents) == ["assets/rack-1", "assets/rack-2"]
 
 
 @pytest.mark.parametrize("name", ["", "rack-1", "assets/", "alerts/rack-1", "assets/a/b"])

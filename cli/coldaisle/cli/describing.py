@@ -13,6 +13,7 @@ from coldaisle.v1.playbooks_pb2 import Plan, Run
 from coldaisle.v1.system_pb2 import Status
 
 _LABEL_WIDTH = 14
+MAX_DEPENDENTS = 12
 
 
 def labelled(facts: Mapping[str, str]) -> list[str]:
@@ -52,9 +53,19 @@ def asset_lines(asset: Asset, alerts: Sequence[Alert]) -> list[str]:
         *section("Attributes", labelled(dict(sorted(asset.attributes.items())))),
         *section("Links", [_link(each, "→") for each in asset.links]),
         *section("Linked from", [_link(each, "←") for each in asset.reverse_links]),
+        *section("Depends on it", _dependents(asset)),
         *section("Readings", grid(readings)),
         *section("Open alerts", [_alert_line(each, now) for each in alerts]),
     ]
+
+
+def _dependents(asset: Asset) -> list[str]:
+    """How many things, of which the first few by name."""
+    names = [short(name) for name in asset.dependents]
+    if not names:
+        return []
+    more = f" and {len(names) - MAX_DEPENDENTS} more" if len(names) > MAX_DEPENDENTS else ""
+    return [f"{len(names)} assets, redundancy not weighed: {', '.join(names[:MAX_DEPENDENTS])}{more}"]
 
 
 def _link(link: Link, arrow: str) -> str:

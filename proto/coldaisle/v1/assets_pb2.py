@@ -26,7 +26,7 @@ from coldaisle.v1 import common_pb2 as coldaisle_dot_v1_dot_common__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63oldaisle/v1/assets.proto\x12\x0c\x63oldaisle.v1\x1a\x19\x63oldaisle/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x03\n\x05\x41sset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x37\n\nattributes\x18\x03 \x03(\x0b\x32#.coldaisle.v1.Asset.AttributesEntry\x12!\n\x05links\x18\x04 \x03(\x0b\x32\x12.coldaisle.v1.Link\x12)\n\rreverse_links\x18\x05 \x03(\x0b\x32\x12.coldaisle.v1.Link\x12\'\n\x08readings\x18\x06 \x03(\x0b\x32\x15.coldaisle.v1.Reading\x12\x36\n\x0creachability\x18\x07 \x01(\x0e\x32 .coldaisle.v1.Asset.Reachability\x12\x1b\n\x13reachability_reason\x18\x08 \x01(\t\x12\x13\n\x0bopen_alerts\x18\t \x03(\t\x12\x10\n\x08revision\x18\n \x01(\x04\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"]\n\x0cReachability\x12\x1c\n\x18REACHABILITY_UNSPECIFIED\x10\x00\x12\x18\n\x14REACHABILITY_REACHED\x10\x01\x12\x15\n\x11REACHABILITY_LOST\x10\x02\"P\n\x04Link\x12\x0c\n\x04\x65\x64ge\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\x12\x0c\n\x04need\x18\x04 \x01(\x05\x12\x0e\n\x06source\x18\x05 \x01(\t\"R\n\x07Reading\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x0fGetAssetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06moment\x18\x02 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"p\n\x11ListAssetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12$\n\x06moment\x18\x04 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"x\n\x12ListAssetsResponse\x12#\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x13.coldaisle.v1.Asset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x10\n\x08revision\x18\x04 \x01(\x04\x32\x9f\x01\n\x0c\x41ssetService\x12>\n\x08GetAsset\x12\x1d.coldaisle.v1.GetAssetRequest\x1a\x13.coldaisle.v1.Asset\x12O\n\nListAssets\x12\x1f.coldaisle.v1.ListAssetsRequest\x1a .coldaisle.v1.ListAssetsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63oldaisle/v1/assets.proto\x12\x0c\x63oldaisle.v1\x1a\x19\x63oldaisle/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x03\n\x05\x41sset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x37\n\nattributes\x18\x03 \x03(\x0b\x32#.coldaisle.v1.Asset.AttributesEntry\x12!\n\x05links\x18\x04 \x03(\x0b\x32\x12.coldaisle.v1.Link\x12)\n\rreverse_links\x18\x05 \x03(\x0b\x32\x12.coldaisle.v1.Link\x12\'\n\x08readings\x18\x06 \x03(\x0b\x32\x15.coldaisle.v1.Reading\x12\x36\n\x0creachability\x18\x07 \x01(\x0e\x32 .coldaisle.v1.Asset.Reachability\x12\x1b\n\x13reachability_reason\x18\x08 \x01(\t\x12\x13\n\x0bopen_alerts\x18\t \x03(\t\x12\x10\n\x08revision\x18\n \x01(\x04\x12\x12\n\ndependents\x18\x0b \x03(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"]\n\x0cReachability\x12\x1c\n\x18REACHABILITY_UNSPECIFIED\x10\x00\x12\x18\n\x14REACHABILITY_REACHED\x10\x01\x12\x15\n\x11REACHABILITY_LOST\x10\x02\"P\n\x04Link\x12\x0c\n\x04\x65\x64ge\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\x12\x0c\n\x04need\x18\x04 \x01(\x05\x12\x0e\n\x06source\x18\x05 \x01(\t\"R\n\x07Reading\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x0fGetAssetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06moment\x18\x02 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"p\n\x11ListAssetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12$\n\x06moment\x18\x04 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"x\n\x12ListAssetsResponse\x12#\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x13.coldaisle.v1.Asset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x10\n\x08revision\x18\x04 \x01(\x04\x32\x9f\x01\n\x0c\x41ssetService\x12>\n\x08GetAsset\x12\x1d.coldaisle.v1.GetAssetRequest\x1a\x13.coldaisle.v1.Asset\x12O\n\nListAssets\x12\x1f.coldaisle.v1.ListAssetsRequest\x1a .coldaisle.v1.ListAssetsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,21 +36,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSET_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_ASSET_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_ASSET']._serialized_start=104
-  _globals['_ASSET']._serialized_end=585
-  _globals['_ASSET_ATTRIBUTESENTRY']._serialized_start=441
-  _globals['_ASSET_ATTRIBUTESENTRY']._serialized_end=490
-  _globals['_ASSET_REACHABILITY']._serialized_start=492
-  _globals['_ASSET_REACHABILITY']._serialized_end=585
-  _globals['_LINK']._serialized_start=587
-  _globals['_LINK']._serialized_end=667
-  _globals['_READING']._serialized_start=669
-  _globals['_READING']._serialized_end=751
-  _globals['_GETASSETREQUEST']._serialized_start=753
-  _globals['_GETASSETREQUEST']._serialized_end=822
-  _globals['_LISTASSETSREQUEST']._serialized_start=824
-  _globals['_LISTASSETSREQUEST']._serialized_end=936
-  _globals['_LISTASSETSRESPONSE']._serialized_start=938
-  _globals['_LISTASSETSRESPONSE']._serialized_end=1058
-  _globals['_ASSETSERVICE']._serialized_start=1061
-  _globals['_ASSETSERVICE']._serialized_end=1220
+  _globals['_ASSET']._serialized_end=605
+  _globals['_ASSET_ATTRIBUTESENTRY']._serialized_start=461
+  _globals['_ASSET_ATTRIBUTESENTRY']._serialized_end=510
+  _globals['_ASSET_REACHABILITY']._serialized_start=512
+  _globals['_ASSET_REACHABILITY']._serialized_end=605
+  _globals['_LINK']._serialized_start=607
+  _globals['_LINK']._serialized_end=687
+  _globals['_READING']._serialized_start=689
+  _globals['_READING']._serialized_end=771
+  _globals['_GETASSETREQUEST']._serialized_start=773
+  _globals['_GETASSETREQUEST']._serialized_end=842
+  _globals['_LISTASSETSREQUEST']._serialized_start=844
+  _globals['_LISTASSETSREQUEST']._serialized_end=956
+  _globals['_LISTASSETSRESPONSE']._serialized_start=958
+  _globals['_LISTASSETSRESPONSE']._serialized_end=1078
+  _globals['_ASSETSERVICE']._serialized_start=1081
+  _globals['_ASSETSERVICE']._serialized_end=1240
 # @@protoc_insertion_point(module_scope)

@@ -70,6 +70,7 @@ class Asset(_message.Message):
     REACHABILITY_REASON_FIELD_NUMBER: _builtins.int
     OPEN_ALERTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    DEPENDENTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"assets/rack-a01"."""
     kind: _builtins.str
@@ -92,6 +93,10 @@ class Asset(_message.Message):
     def open_alerts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Alerts open on this asset: "alerts/…"."""
 
+    @_builtins.property
+    def dependents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Everything that depends on this asset, directly or not, by name; redundancy is not weighed. GetAsset only."""
+
     def __init__(
         self,
         *,
@@ -105,10 +110,11 @@ class Asset(_message.Message):
         reachability_reason: _builtins.str = ...,
         open_alerts: _abc.Iterable[_builtins.str] | None = ...,
         revision: _builtins.int = ...,
+        dependents: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "kind", b"kind", "links", b"links", "name", b"name", "open_alerts", b"open_alerts", "reachability", b"reachability", "reachability_reason", b"reachability_reason", "readings", b"readings", "reverse_links", b"reverse_links", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "dependents", b"dependents", "kind", b"kind", "links", b"links", "name", b"name", "open_alerts", b"open_alerts", "reachability", b"reachability", "reachability_reason", b"reachability_reason", "readings", b"readings", "reverse_links", b"reverse_links", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -205,7 +211,7 @@ class ListAssetsRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     MOMENT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most 1,000; 0 means 100."""
+    """At most 1,000; 0 means 100. A page may hold fewer: large ones are cut by size."""
     page_token: _builtins.str
     filter: _builtins.str
     """Space-separated terms that must all hold: `kind=rack`, `located_in=row-a`, `name~crac`."""

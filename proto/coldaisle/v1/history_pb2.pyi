@@ -121,7 +121,7 @@ class WatchEventsRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     RESUME_AFTER_REVISION_FIELD_NUMBER: _builtins.int
     resume_after_revision: _builtins.int
-    """0: from now on. To read from the beginning, list first."""
+    """0: from now on. To read from the beginning, list first. Beyond the head: refused."""
     @_builtins.property
     def filter(self) -> Global___EventFilter: ...
     def __init__(

@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 
 from coldaisle.core.twin import Asset, Twin
+from coldaisle.core.twin.graph import dependents
 from coldaisle.server.convert import AssetMessages
 from coldaisle.server.errors import NotFound
 from coldaisle.server.moments import Moments
@@ -31,7 +32,9 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                 f"{request.name} is not known at position {twin.position}: "
                 "`coldaisle get assets` lists what is"
             )
-        return AssetMessages(twin).message(asset)
+        message = AssetMessages(twin).message(asset)
+        message.dependents.extend(f"assets/{name}" for name in dependents(twin, asset.id))
+        return message
 
     async def ListAssets(  # noqa: N802 - the API's name
         self, request: assets_pb2.ListAssetsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
