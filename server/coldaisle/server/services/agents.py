@@ -43,11 +43,14 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
         try:
             await self._joined(link)
             with ungrouped():
-                reason = await self._serve(link, requests, context)
+                await self._serve(link, requests, context)
+            reason = "closed by the agent"
         except ColdaisleError as error:
             reason = str(error)
             raise
         finally:
+            if link.ended.is_set():
+                reason = "the server stopped"  # also when the call was cancelled before it could say so
             # a call that is cancelled twice leaves here, but what it has to say is still recorded
             await asyncio.shield(self._left(link, reason))
 
@@ -83,8 +86,8 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 
     async def _serve(
         self, link: AgentLink, requests: Requests, context: "grpc.aio.ServicerContext[Any, Any]"
-    ) -> str:
-        """Read until the stream ends, or is to end; write what is in the outbox. Answers why it ended."""
+    ) -> None:
+        """Read until the stream ends, or is to end; write what is in the outbox."""
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(_write_out(link, context))
             reading = group.create_task(self._read(link, requests))
@@ -92,7 +95,6 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
             await asyncio.wait((reading, ended), return_when=asyncio.FIRST_COMPLETED)
             for task in (writing, reading, ended):
                 task.cancel()
-        return "the server stopped" if link.ended.is_set() else "closed by the agent"
 
     async def _read(self, link: AgentLink, requests: Requests) -> None:
         async for request in requests:
