@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from coldaisle.agent.batches import Bounds, events_of
@@ -53,6 +54,25 @@ async def test_a_disk_that_refuses_for_a_time_loses_nothing(tmp_path: Path) -> N
             await written.wait()
             await pipeline.close()
         assert len(bodies(spool)) == 15
+
+
+async def test_a_full_disk_loses_nothing_once_there_is_room(
+    small_disk: Path, fill_disk: Callable[[Path], Path]
+) -> None:
+    with Spool(small_disk / "spool.db", "edge", 10**8, Bounds(10)) as spool:
+        written = asyncio.Event()
+        pipeline = Pipeline(spool, "edge", 0.01, written.set)
+        ballast = fill_disk(small_disk)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run())
+            for number in range(500):
+                await pipeline.emit(sample(number))
+            await pipeline.refused.wait()
+            ballast.unlink()
+            await written.wait()
+            await pipeline.close()
+        values = [body.values[0] for body in bodies(spool) if isinstance(body, SamplesRecorded)]
+        assert sorted(values) == [float(number) for number in range(500)]
 
 
 def test_a_ring_keeps_the_newest_and_counts_the_rest() -> None:
