@@ -1,5 +1,6 @@
 """One screen of the live view, as lines: readable on 80x24, and more of it where there is room."""
 
+import sys
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -135,4 +136,7 @@ def _try(frame: Frame) -> list[Text]:
         f"  coldaisle lab fault {kind} {asset}      then watch the inlets",
         "  coldaisle alerts    coldaisle replay --as-of -1m    Ctrl-C here stops all",
     ]
-    return [Text("In another terminal", style=TITLE), *(Text(line, style="default") for line in lines)]
+    title = Text("In another terminal", style=TITLE)
+    if sys.prefix != sys.base_prefix:  # the commands below are in a virtual environment
+        title.append(f"   . {sys.prefix}/bin/activate", style="default")
+    return [title, *(Text(line, style="default") for line in lines)]
