@@ -46,10 +46,15 @@ def resolve(target: str) -> click.Command:
     try:
         command = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise CliError(
-            f"this command needs the module {error.name!r}, which is not installed",
-            "pip install 'coldaisle[server]'",
-        ) from error
+        raise missing_module(error) from error
     if not isinstance(command, click.Command):
         raise TypeError(f"{target} is not a click command")
     return command
+
+
+def missing_module(error: ModuleNotFoundError) -> CliError:
+    """A command that was installed without what it needs: agents and clients do without the server's parts."""
+    return CliError(
+        f"this command needs the module {error.name!r}, which is not installed",
+        "pip install 'coldaisle[server]'",
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from coldaisle.cli.errors import EXIT_CODE_MEANINGS, CliError, ExitCode
-from coldaisle.cli.lazy import CommandTable, LazyGroup
+from coldaisle.cli.lazy import CommandTable, LazyGroup, missing_module
 from coldaisle.cli.settings import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, Settings
 from coldaisle.core.errors import ColdaisleError
 
@@ -113,6 +113,8 @@ def run(arguments: Sequence[str]) -> int:
 def _report(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
+    if isinstance(error, ModuleNotFoundError):
+        error = missing_module(error)
     if isinstance(error, CliError):
         _say(str(error), error.next_step)
         return error.exit_code

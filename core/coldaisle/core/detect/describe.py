@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from coldaisle.core.detect.limits import threshold
 from coldaisle.core.detect.machine import AlertMachine
@@ -43,20 +44,14 @@ def limit_evidence(
     context: Context, rule: LimitRule, value: float, machine: AlertMachine, novelty: Novelty, column: int
 ) -> Evidence:
     """Against which limit, since when, and what the statistics say beside it."""
-    return Evidence(
+    evidence = Evidence(
         statistic="limit" if rule.kind == "limit" else "state",
         value=value,
         threshold=threshold(rule, value),
         reference=rule.source or rule.name,
         since=machine.since,
-        samples=tuple(machine.samples),
-        novelty_score=round(float(novelty.score[column]), 6),
-        novelty_shares=_statistic_shares(novelty, column),
-        entity_score=round(context.entity[0], 6) if context.entity else None,
-        entity_shares=context.shares,
-        upstream=context.upstream(),
-        cause_position=context.fact.position,
     )
+    return _with_novelty(_with_context(evidence, context, machine), novelty, column)
 
 
 def limit_summary(context: Context, metric: str, value: float, rule: LimitRule, machine: AlertMachine) -> str:
@@ -78,20 +73,14 @@ def novelty_evidence(
 ) -> Evidence:
     """Outside which range, and which statistics made the score."""
     low, high = float(novelty.low[column]), float(novelty.high[column])
-    return Evidence(
+    evidence = Evidence(
         statistic="record novelty",
         value=value,
         threshold=high if value > high else low,
         reference=f"range {low:g} to {high:g} in {novelty.age_seconds[column] / 86_400:.1f} days",
         since=machine.since,
-        samples=tuple(machine.samples),
-        novelty_score=round(float(novelty.score[column]), 6),
-        novelty_shares=_statistic_shares(novelty, column),
-        entity_score=round(context.entity[0], 6) if context.entity else None,
-        entity_shares=context.shares,
-        upstream=context.upstream(),
-        cause_position=context.fact.position,
     )
+    return _with_novelty(_with_context(evidence, context, machine), novelty, column)
 
 
 def novelty_summary(context: Context, metric: str, value: float, novelty: Novelty, column: int) -> str:
@@ -119,24 +108,40 @@ def in_range(value: float, novelty: Novelty, column: int) -> bool:
 
 def entity_evidence(context: Context, score: float, limit: float, machine: AlertMachine) -> Evidence:
     """The model's score, and the metrics that lie furthest from their mean."""
-    return Evidence(
+    evidence = Evidence(
         statistic="LODA, mean negative log likelihood",
         value=round(score, 6),
         threshold=round(limit, 6),
         reference="the score that 99 of 100 earlier polls stayed under, times the configured factor",
         since=machine.since,
-        samples=tuple(machine.samples),
-        entity_score=round(score, 6),
-        entity_shares=context.shares,
-        upstream=context.upstream(),
-        cause_position=context.fact.position,
     )
+    return _with_context(evidence, context, machine)
 
 
 def entity_summary(context: Context) -> str:
     """The line a person reads first."""
     culprits = ", ".join(f"{_name(metric)} ({deviation:.1f} std)" for metric, deviation in context.shares)
     return f"{context.asset}: its values do not go together as they used to; furthest out: {culprits}"
+
+
+def _with_context(evidence: Evidence, context: Context, machine: AlertMachine) -> Evidence:
+    """What every alert carries: the last samples, the model's view, what is wrong upstream, the cause."""
+    return replace(
+        evidence,
+        samples=tuple(machine.samples),
+        entity_score=round(context.entity[0], 6) if context.entity else None,
+        entity_shares=context.shares,
+        upstream=context.upstream(),
+        cause_position=context.fact.position,
+    )
+
+
+def _with_novelty(evidence: Evidence, novelty: Novelty, column: int) -> Evidence:
+    return replace(
+        evidence,
+        novelty_score=round(float(novelty.score[column]), 6),
+        novelty_shares=_statistic_shares(novelty, column),
+    )
 
 
 def _statistic_shares(novelty: Novelty, column: int) -> tuple[tuple[str, float], ...]:
