@@ -53,7 +53,7 @@ def resolve(target: str) -> click.Command:
 
 
 def missing_module(error: ModuleNotFoundError) -> CliError:
-    """A command that was installed without what it needs: agents and clients do without the server's parts."""
+    """A command that was installed without what it needs: agents do without the server's parts."""
     return CliError(
         f"this command needs the module {error.name!r}, which is not installed",
         "pip install 'coldaisle[server]'",
