@@ -90,7 +90,9 @@ ALERTS: tuple[Column[Alert], ...] = (
 
 
 def run_state(run: Run) -> str:
-    """The state in a word."""
+    """The state in a word; a plan that was only looked at has none."""
+    if not run.state:
+        return "not recorded"
     return enum_word(Run.State.Name(run.state))
 
 

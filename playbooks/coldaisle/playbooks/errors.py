@@ -2,7 +2,8 @@
 
 ColdaisleError
 ├── ConfigError         the playbook itself is wrong (core)
-├── PlanError           this playbook, with these parameters, cannot be planned on this twin
+├── PlanError           this playbook cannot be planned on this twin
+│   └── ParameterError  what it is given is wrong
 └── DecisionError       the run does not admit this decision
     ├── WrongState      it is too late or too early for it
     ├── StalePlan       it was made about another plan
@@ -13,7 +14,11 @@ from coldaisle.core.errors import ColdaisleError
 
 
 class PlanError(ColdaisleError):
-    """Raised when a plan cannot be made; correct the named parameter, or look why nothing was selected."""
+    """Raised when a plan cannot be made; look why nothing was selected."""
+
+
+class ParameterError(PlanError):
+    """Raised when a parameter is missing, unknown or out of its bounds; correct the named one."""
 
 
 class DecisionError(ColdaisleError):

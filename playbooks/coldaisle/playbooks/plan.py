@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from coldaisle.core.events.types import Argument, Condition, Plan, PlannedStep, Scalar
 from coldaisle.core.twin import Twin
 from coldaisle.playbooks.checks import value_fault
-from coldaisle.playbooks.errors import PlanError
+from coldaisle.playbooks.errors import ParameterError, PlanError
 from coldaisle.playbooks.language import (
     EACH,
     WAIT_UNTIL,
@@ -42,7 +42,7 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 def make_plan(playbook: Playbook, parameters: Mapping[str, Scalar], twin: Twin, now: int) -> Plan:
     """The plan of this playbook on this twin; ``now`` (UTC ns) starts its expiry.
 
-    Raises PlanError that names the parameter, or the selector with what it considered.
+    Raises ParameterError that names the parameter, PlanError that names the selector and what it considered.
     """
     values = _values(playbook, parameters, twin)
     steps = tuple(planned for step in playbook.steps for planned in _plan_step(step, values, twin))
@@ -72,20 +72,20 @@ def _values(playbook: Playbook, given: Mapping[str, Scalar], twin: Twin) -> dict
     unknown = sorted(set(given) - set(playbook.parameters))
     if unknown:
         known = ", ".join(sorted(playbook.parameters)) or "none"
-        raise PlanError(f"{playbook.id} has no parameter {unknown[0]!r}; it has: {known}")
+        raise ParameterError(f"{playbook.id} has no parameter {unknown[0]!r}; it has: {known}")
     return {name: _value(name, parameter, given, twin) for name, parameter in playbook.parameters.items()}
 
 
 def _value(name: str, parameter: Parameter, given: Mapping[str, Scalar], twin: Twin) -> Scalar:
     value = given.get(name, parameter.default)
     if value is None:
-        raise PlanError(
+        raise ParameterError(
             f"parameter {name!r} ({parameter.type}) is missing; {parameter.description or 'give it'}"
         )
     value = whole_number(value)
     what = value_fault(parameter, value)
     if what:
-        raise PlanError(f"parameter {name!r} = {value!r}: {what}; correct it")
+        raise ParameterError(f"parameter {name!r} = {value!r}: {what}; correct it")
     if parameter.type == "asset":
         _check_asset(f"parameter {name!r}", str(value), twin, parameter.kind)
     return value
@@ -96,9 +96,9 @@ def _check_asset(place: str, asset: str, twin: Twin, kind: str = "") -> None:
     if known is None:
         close = ", ".join(difflib.get_close_matches(asset, sorted(twin.assets), n=3))
         remedy = f"did you mean {close}?" if close else "look at the list of assets"
-        raise PlanError(f"{place} = {asset!r}: not in the twin; {remedy}")
+        raise ParameterError(f"{place} = {asset!r}: not in the twin; {remedy}")
     if kind and known.kind != kind:
-        raise PlanError(f"{place} = {asset!r}: is a {known.kind}; name a {kind}")
+        raise ParameterError(f"{place} = {asset!r}: is a {known.kind}; name a {kind}")
 
 
 def _plan_step(step: PlaybookStep, values: dict[str, Scalar], twin: Twin) -> list[PlannedStep]:

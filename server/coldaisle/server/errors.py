@@ -47,6 +47,7 @@ _TABLE: tuple[tuple[type[Exception], StatusCode, str], ...] = (
     (playbooks.Expired, StatusCode.FAILED_PRECONDITION, "PLAN_EXPIRED"),
     (playbooks.WrongState, StatusCode.FAILED_PRECONDITION, "WRONG_STATE"),
     (playbooks.DecisionError, StatusCode.INVALID_ARGUMENT, "INVALID_DECISION"),
+    (playbooks.ParameterError, StatusCode.INVALID_ARGUMENT, "INVALID_PARAMETER"),
     (playbooks.PlanError, StatusCode.FAILED_PRECONDITION, "NO_PLAN"),
     (core.WrongVersion, StatusCode.ABORTED, "CHANGED_MEANWHILE"),
     (core.DuplicateEvent, StatusCode.ALREADY_EXISTS, "DUPLICATE_EVENT"),
