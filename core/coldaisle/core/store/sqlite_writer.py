@@ -25,7 +25,10 @@ MAX_GROUP_EVENTS = 20_000
 """Events in one transaction; what comes beyond waits for the next."""
 
 _INSERT_EVENT = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
-_UPSERT_STREAM = "INSERT INTO stream(id, name, version) VALUES(?,?,?) ON CONFLICT(id) DO UPDATE SET version=excluded.version"
+_UPSERT_STREAM = (
+    "INSERT INTO stream(id, name, version) VALUES(?,?,?) "
+    "ON CONFLICT(id) DO UPDATE SET version=excluded.version"
+)
 _UPSERT_CHECKPOINT = (
     "INSERT INTO checkpoint VALUES(?,?) ON CONFLICT(consumer) DO UPDATE SET position=excluded.position"
 )
