@@ -7,6 +7,7 @@ ColdaisleError
     ├── WrongVersion        another writer was first
     ├── DuplicateEvent      part of an append is already stored
     ├── TooLarge            an event or append is over its bound
+    ├── StreamTombstoned    the stream takes no appends, for ever
     ├── StoreFull           the disk has no room
     ├── StoreLocked         another process writes to this store
     ├── SchemaTooNew        a newer Coldaisle made this store
@@ -46,6 +47,14 @@ class DuplicateEvent(StoreError):  # noqa: N818 - named for the situation
 
 class TooLarge(StoreError):  # noqa: N818 - named for the situation
     """Raised when an event or append exceeds its bound; split it."""
+
+
+class StreamTombstoned(StoreError):  # noqa: N818 - named for the situation
+    """Raised when a stream was closed for ever; append to another stream."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"stream {stream!r} is tombstoned: it takes no appends, for ever; use another name")
+        self.stream = stream
 
 
 class StoreFull(StoreError):  # noqa: N818 - named for the situation

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldaisle.core.errors import DuplicateEvent, TooLarge, WrongVersion
+from coldaisle.core.errors import DuplicateEvent, StreamTombstoned, TooLarge, WrongVersion
 from coldaisle.core.events import NewEvent
-from coldaisle.core.store import Append, EventFilter, EventStore, Expected
+from coldaisle.core.store import Append, EventFilter, EventStore, Expected, StreamState
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.port import MAX_EVENT_BYTES
 from coldaisle.core.store.sqlite import SqliteStore
@@ -281,3 +281,56 @@ def test_sqlite_and_memory_never_disagree(
         return found
 
     assert asyncio.run(outcomes("sqlite")) == asyncio.run(outcomes("memory"))
+
+
+async def test_a_truncated_stream_shows_its_later_versions(store: EventStore) -> None:
+    await store.append("run-a", [new(n) for n in range(1, 7)])
+    await store.truncate_stream("run-a", 4)
+    assert await store.stream_state("run-a") == StreamState(5, 4)
+    assert [e.version for e in await store.read_stream("run-a")] == [4, 5]
+    assert [e.version for e in await store.read_stream("run-a", backwards=True)] == [5, 4]
+    assert await store.read_stream("run-a", backwards=True, after=4) == []
+    assert (await store.append("run-a", [new(7)], 5)).version == 6
+    await store.truncate_stream("run-a", 99)
+    assert await store.read_stream("run-a") == []
+    assert (await store.stream_state("run-a")) == StreamState(6, 7)
+    assert len((await store.read_all()).events) == 7
+
+
+async def test_a_deleted_stream_goes_on_with_its_numbers(store: EventStore) -> None:
+    await store.append("run-a", [new(1), new(2)])
+    with pytest.raises(WrongVersion):
+        await store.delete_stream("run-a", 7)
+    await store.delete_stream("run-a", 1)
+    assert await store.read_stream("run-a") == []
+    with pytest.raises(WrongVersion):
+        await store.append("run-a", [new(3)], Expected.EXISTS)
+    assert (await store.append("run-a", [new(3)], Expected.NO_STREAM)).version == 2
+    assert [e.version for e in await store.read_stream("run-a")] == [2]
+    await store.append("run-a", [new(4)], 2)
+    assert [e.version for e in await store.read_stream("run-a", backwards=True)] == [3, 2]
+    await store.delete_stream("run-none")
+    assert await store.stream_state("run-none") is None
+
+
+async def test_a_tombstoned_stream_takes_no_appends_for_ever(store: EventStore) -> None:
+    await store.append("run-a", [new(1)])
+    for stream in ("run-a", "run-never"):
+        await store.tombstone(stream)
+        for refused in (store.append(stream, [new(2)]), store.delete_stream(stream), store.tombstone(stream)):
+            with pytest.raises(StreamTombstoned, match="for ever"):
+                await refused
+        assert await store.read_stream(stream) == []
+        state = await store.stream_state(stream)
+        assert state is not None
+        assert state.tombstoned
+        assert not state.exists
+    assert (await store.append("run-b", [new(2)])).position == 2
+
+
+async def test_a_tombstone_does_not_disturb_the_neighbours_in_a_group(store: EventStore) -> None:
+    await store.tombstone("run-a")
+    with pytest.raises(StreamTombstoned):
+        await store.append_many([Append("run-b", [new(1)]), Append("run-a", [new(2)])])
+    assert await store.stream_state("run-b") is None
+    assert (await store.append_many([Append("run-b", [new(1)]), Append("run-c", [new(2)])]))[1].position == 2

@@ -27,9 +27,11 @@ from coldaisle.core.store.port import (
     EventFilter,
     Expected,
     Page,
+    StreamState,
 )
 from coldaisle.core.store.sqlite_schema import open_reader, open_writer, translate
-from coldaisle.core.store.sqlite_writer import Request, Row, Writer
+from coldaisle.core.store.sqlite_streams import delete_stream, stream_state, tombstone, truncate_stream
+from coldaisle.core.store.sqlite_writer import LAST_POSITION, Job, Request, Row, Writer
 
 MAX_QUEUED_BYTES = 64 << 20
 """Bytes that may wait for the writer; further appends wait, so that a slow disk pushes back."""
@@ -43,6 +45,8 @@ _COLUMNS = (
     "position, stream_id, version, id, type, schema, time, recorded, actor, data, "
     "correlation_id, causation_id"
 )
+_VISIBLE = "(SELECT id FROM stream WHERE name = ? AND NOT tombstoned)"
+_FIRST_VISIBLE = "(SELECT truncate_before FROM stream WHERE name = ?)"
 Result = TypeVar("Result")
 
 
@@ -72,7 +76,7 @@ class SqliteStore:
                 os.close(self._lock_file)
                 raise
             self._writer = Writer(connection, self.path, asyncio.get_running_loop(), self._wake)
-        await self._read(lambda _: None)
+        await self.inspect(lambda _: None)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -102,15 +106,15 @@ class SqliteStore:
     async def load_checkpoint(self, consumer: str) -> int:
         """See EventStore."""
         query = "SELECT ifnull((SELECT position FROM checkpoint WHERE consumer = ?), 0)"
-        return await self._read(lambda connection: int(connection.execute(query, (consumer,)).get))
+        return await self.inspect(lambda connection: int(connection.execute(query, (consumer,)).get))
 
     async def head(self) -> int:
         """See EventStore."""
-        return await self._read(_head)
+        return await self.inspect(_head)
 
     async def position_at(self, time: int) -> int:
         """See EventStore: a binary search, because ``recorded`` never falls along positions."""
-        return await self._read(lambda connection: _position_at(connection, time))
+        return await self.inspect(lambda connection: _position_at(connection, time))
 
     async def read_stream(
         self, stream: str, *, after: int = -1, limit: int = MAX_PAGE_EVENTS, backwards: bool = False
@@ -119,10 +123,43 @@ class SqliteStore:
         bound, order = ("<", "DESC") if backwards else (">", "ASC")
         edge = (1 << 62) if backwards and after < 0 else after
         query = (
-            f"SELECT {_COLUMNS} FROM event WHERE stream_id = (SELECT id FROM stream WHERE name = ?) "
+            f"SELECT {_COLUMNS} FROM event WHERE stream_id = {_VISIBLE} AND version >= {_FIRST_VISIBLE} "
             f"AND version {bound} ? ORDER BY version {order} LIMIT ?"
         )
-        return await self._read(lambda connection: self._records(connection, query, (stream, edge, limit)))
+        return await self.inspect(
+            lambda connection: self._records(connection, query, (stream, stream, edge, limit))
+        )
+
+    async def stream_state(self, stream: str) -> StreamState | None:
+        """See EventStore."""
+        return await self.inspect(lambda connection: stream_state(connection, stream))
+
+    async def truncate_stream(self, stream: str, before_version: int) -> None:
+        """See EventStore."""
+        await self.maintain(lambda connection: truncate_stream(connection, stream, before_version))
+
+    async def delete_stream(self, stream: str, expected: int | Expected = Expected.ANY) -> None:
+        """See EventStore."""
+        await self.maintain(lambda connection: delete_stream(connection, stream, expected))
+
+    async def tombstone(self, stream: str, expected: int | Expected = Expected.ANY) -> None:
+        """See EventStore."""
+        await self.maintain(lambda connection: tombstone(connection, stream, expected))
+
+    async def maintain(self, job: Callable[[apsw.Connection], Result], *, transaction: bool = True) -> Result:
+        """Run ``job`` in the writer's thread, between two groups of appends, in a transaction of its own.
+
+        Keep it short: appends wait meanwhile. Its changes are whole or none, and what it raises comes here.
+        ``transaction=False`` is for what SQLite does not allow inside one (VACUUM, checkpointing the WAL).
+        """
+        writer = self._writing()
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        writer.submit(Job(answer, job, transaction))
+        return cast("Result", await answer)  # the writer answers with what the job returned
+
+    async def inspect(self, job: Callable[[apsw.Connection], Result]) -> Result:
+        """Run ``job`` in a reader's thread, on a connection that cannot write; leave no transaction open."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_reader, job)
 
     async def read_all(
         self,
@@ -134,7 +171,7 @@ class SqliteStore:
     ) -> Page:
         """See EventStore."""
         read = self._page_backwards if backwards else self._page
-        return await self._read(lambda connection: read(connection, after, limit, only))
+        return await self.inspect(lambda connection: read(connection, after, limit, only))
 
     async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
         """See EventStore. The wake-up is armed before each read: no commit falls between."""
@@ -155,8 +192,7 @@ class SqliteStore:
     async def _submit(
         self, size_bytes: int, *, appends: Sequence[Append] = (), checkpoint: tuple[str, int] | None = None
     ) -> list[Appended]:
-        if self._writer is None:
-            raise StoreError(f"{self.path} is open read-only: open it for writing to append")
+        writer = self._writing()
         while self._queued_bytes and self._queued_bytes + size_bytes > MAX_QUEUED_BYTES:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -164,8 +200,13 @@ class SqliteStore:
         self._queued_bytes += size_bytes
         answer: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(lambda _: self._release(size_bytes))
-        self._writer.submit(Request(answer, appends, checkpoint))
+        writer.submit(Request(answer, appends, checkpoint))
         return await answer
+
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise StoreError(f"{self.path} is open read-only: open it for writing to append")
+        return self._writer
 
     def _release(self, size_bytes: int) -> None:
         self._queued_bytes -= size_bytes
@@ -178,9 +219,6 @@ class SqliteStore:
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-    async def _read(self, read: Callable[[apsw.Connection], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_reader, read)
 
     def _with_reader(self, read: Callable[[apsw.Connection], Result]) -> Result:
         """In a reader thread: each has a connection of its own and keeps no transaction open."""
@@ -247,7 +285,7 @@ def _lock(path: Path) -> int:
 
 
 def _head(connection: apsw.Connection) -> int:
-    return int(connection.execute("SELECT ifnull(max(position), 0) FROM event").get)
+    return int(connection.execute(LAST_POSITION).get)
 
 
 def _position_at(connection: apsw.Connection, time: int) -> int:
@@ -257,7 +295,8 @@ def _position_at(connection: apsw.Connection, time: int) -> int:
         recorded = connection.execute(
             "SELECT recorded FROM event WHERE position >= ? ORDER BY position LIMIT 1", (middle,)
         ).get
-        low, high = (middle, high) if recorded <= time else (low, middle - 1)
+        early = recorded is not None and recorded <= time  # None: the last events were removed
+        low, high = (middle, high) if early else (low, middle - 1)
     return low
 
 
