@@ -110,11 +110,12 @@ class LiveTwin:
         """A snapshot that cannot be written costs the next start some time, and nothing else."""
         if self._snapshots is None or self.current.position == self._saved_position:
             return
-        self._saved_position = self.current.position
+        twin = self.current
         try:
-            await save_twin(self._snapshots, self.current)
+            await save_twin(self._snapshots, twin)
         except StoreError as error:
             log.warning("the twin's snapshot was not saved", extra={"error": str(error)})
+        self._saved_position = twin.position  # only now: a stop in the middle saves again
 
 
 async def twin_at(store: History, position: int, snapshots: Snapshots | None = None) -> Twin:

@@ -112,7 +112,6 @@ class ReactorRunner:
             return
         if not self._state_is_at_position or self.position == self._saved_position:
             return
-        self._saved_position = self.position
         try:
             data = await asyncio.to_thread(reactor.save)
             await self._snapshots.save_snapshot(
@@ -120,6 +119,7 @@ class ReactorRunner:
             )
         except StoreError as error:
             log.warning("a reactor's state was not saved", extra={"error": str(error)})
+        self._saved_position = self.position  # only now: a stop in the middle saves again
 
     async def _when_there_is_room(self, write: Callable[[], Awaitable[object]]) -> None:
         waits = Waits()

@@ -119,7 +119,7 @@ def _save(connection: "apsw.Connection", row: tuple[str, int, int, bytes, bytes]
 
 def _load(connection: "apsw.Connection", name: str, schema: int, end: int) -> Snapshot | None:
     query = (
-        "SELECT position, sha256, data FROM snapshot WHERE name = ? AND position <= ? AND schema = ? "
+        "SELECT position, CAST(sha256 AS BLOB), CAST(data AS BLOB) FROM snapshot WHERE name = ? AND position <= ? AND schema = ? "
         "ORDER BY position DESC"
     )
     for position, digest, data in connection.execute(query, (name, end, schema)):
