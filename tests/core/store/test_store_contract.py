@@ -15,8 +15,10 @@ from coldaisle.core.store import Append, EventFilter, EventStore, Expected, Stre
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.port import MAX_EVENT_BYTES
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
+from coldaisle.server.kurrent import KurrentSettings, kurrent_server
 
-ADAPTERS = ("memory", "sqlite")
+ADAPTERS = ("memory", "sqlite", "kurrent")
 
 
 def new(number: int, type_name: str = "Test") -> NewEvent:
@@ -25,8 +27,18 @@ def new(number: int, type_name: str = "Test") -> NewEvent:
 
 @contextlib.asynccontextmanager
 async def opened(adapter: str, folder: Path) -> AsyncIterator[EventStore]:
-    async with MemoryStore() if adapter == "memory" else SqliteStore(folder / "events.db") as store:
-        yield store
+    if adapter == "memory":
+        async with MemoryStore() as store:
+            yield store
+        return
+    async with SqliteStore(folder / "events.db") as embedded:
+        if adapter == "sqlite":
+            yield embedded
+            return
+        pytest.importorskip("kurrentdbclient")
+        async with kurrent_server(embedded, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port:
+            async with KurrentStore(KurrentConfig(f"kdb://127.0.0.1:{port}?Tls=false")) as remote:
+                yield remote
 
 
 @pytest.fixture(params=ADAPTERS)

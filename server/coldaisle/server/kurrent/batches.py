@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from grpc import StatusCode
+from kurrentdbclient.protos.google.rpc import code_pb2
 from kurrentdbclient.protos.v1 import shared_pb2, status_pb2, streams_pb2
 
 from coldaisle.core.errors import DuplicateEvent, TooLarge, WrongVersion
@@ -118,7 +119,7 @@ def rich_status(code: StatusCode, text: str, detail: Message) -> status_pb2.Stat
     """A status with one detail, which is as many as the client package's message holds."""
     packed = Any()
     packed.Pack(detail)
-    return status_pb2.Status(code=code.value[0], message=text, details=packed)
+    return status_pb2.Status(code=code_pb2.Code.Value(code.name), message=text, details=packed)
 
 
 def _wrong_batch(options: Batch.Options, version: int) -> shared_pb2.WrongExpectedVersion:

@@ -16,22 +16,13 @@ from coldaisle.core.errors import EventError
 from coldaisle.core.events import NewEvent
 from coldaisle.core.events.codec import EVENT_TYPES, parse_body
 from coldaisle.core.events.envelope import Recorded
+from coldaisle.integrations.kurrent.decode import Envelope, envelope_of
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
 FOREIGN_SCHEMA = 0
 MAX_TYPE_CHARACTERS = 1_024
 _NANOSECONDS_PER_TICK = 100
-
-
-class Envelope(Struct, frozen=True, omit_defaults=True):
-    """What our events carry as metadata. Strings only: the second protocol version allows nothing else."""
-
-    actor: str
-    schema: str
-    time: str
-    correlation: str = msgspec.field(default="", name="$correlationId")
-    causation: str = msgspec.field(default="", name="$causationId")
 
 
 class Foreign(Struct, frozen=True, omit_defaults=True):
@@ -62,19 +53,6 @@ class Proposed(Struct, frozen=True):
 _foreign = msgspec.json.Decoder(Foreign)
 _envelope = msgspec.json.Decoder(Envelope)
 _encode = msgspec.json.Encoder().encode
-
-
-def envelope_of(event: NewEvent | Recorded) -> bytes:
-    """The metadata of one of our events."""
-    return _encode(
-        Envelope(
-            event.actor,
-            str(event.schema),
-            str(event.time),
-            _id_text(event.correlation_id),
-            _id_text(event.causation_id),
-        )
-    )
 
 
 def metadata_from_properties(properties: Mapping[str, object]) -> bytes:
@@ -162,10 +140,6 @@ def _raw_or_bytes(content: bytes) -> tuple[Raw | UnsetType, bytes]:
     if content != content.strip():
         return UNSET, content
     return Raw(content), b""
-
-
-def _id_text(event_id: bytes | None) -> str:
-    return "" if event_id is None else str(uuid.UUID(bytes=event_id))
 
 
 def _id_bytes(text: str) -> bytes | None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import grpc
 from google.protobuf.descriptor import FileDescriptor
 from kurrentdbclient.protos.v1 import gossip_pb2, streams_pb2
+from kurrentdbclient.protos.v2.streams import streams_pb2 as v2_streams_pb2
 
 from coldaisle.core.store import EventStore
 from coldaisle.server.kurrent.access import Gate
@@ -14,6 +15,7 @@ from coldaisle.server.kurrent.following import Follower
 from coldaisle.server.kurrent.reading import Reader
 from coldaisle.server.kurrent.removal import Removal
 from coldaisle.server.kurrent.rpc import served_methods, service_handler
+from coldaisle.server.kurrent.sessions import SessionsService
 from coldaisle.server.kurrent.settings import KurrentSettings
 from coldaisle.server.kurrent.streams import StreamsService
 
@@ -29,6 +31,7 @@ async def services(
             streams_pb2.DESCRIPTOR,
             StreamsService(store, settings, Reader(store, follower), Removal(store, follower)),
         ),
+        (v2_streams_pb2.DESCRIPTOR, SessionsService(store, settings)),
         (gossip_pb2.DESCRIPTOR, GossipService(host, port)),
     ]
     served = [
