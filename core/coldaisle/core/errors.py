@@ -11,7 +11,11 @@ ColdaisleError
     ├── StoreFull           the disk has no room
     ├── StoreLocked         another process writes to this store
     ├── SchemaTooNew        a newer Coldaisle made this store
+    ├── CipherMissing       the SQLite library at hand cannot encrypt
+    ├── ChainKeyUnusable    the key of the hash chain is missing, wrong or unreadable
+    ├── CheckpointInvalid   a checkpoint's signature does not hold
     └── StoreUnreadable     the file is not a store, or is damaged
+        └── StoreKeyWrong   it is encrypted, and the key does not fit or is missing
 """
 
 
@@ -71,3 +75,19 @@ class SchemaTooNew(StoreError):  # noqa: N818 - named for the situation
 
 class StoreUnreadable(StoreError):  # noqa: N818 - named for the situation
     """Raised when the file is not a store or is damaged; restore it from a backup."""
+
+
+class StoreKeyWrong(StoreUnreadable):
+    """Raised when an encrypted store is opened with a wrong key or none; give the key it was made with."""
+
+
+class CipherMissing(StoreError):  # noqa: N818 - named for the situation
+    """Raised when SQLite at hand cannot encrypt; have apsw-sqlite3mc alone installed, without apsw."""
+
+
+class ChainKeyUnusable(StoreError):  # noqa: N818 - named for the situation
+    """Raised when the chain's key is missing, wrong or unreadable; give the file that serves this store."""
+
+
+class CheckpointInvalid(StoreError):  # noqa: N818 - named for the situation
+    """Raised when a checkpoint or its signature does not hold; get it from where it was published."""

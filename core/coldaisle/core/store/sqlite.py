@@ -18,7 +18,9 @@ import apsw
 
 from coldaisle.core.errors import StoreError, StoreLocked
 from coldaisle.core.events.envelope import NewEvent, Recorded
+from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_bounds
+from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
@@ -51,10 +53,23 @@ Result = TypeVar("Result")
 
 
 class SqliteStore:
-    """An EventStore in one file. An async context manager; ``read_only`` opens beside a running writer."""
+    """An EventStore in one file. An async context manager; ``read_only`` opens beside a running writer.
 
-    def __init__(self, path: Path, *, read_only: bool = False, max_bytes: int | None = None) -> None:
+    With a ``key`` the file is encrypted; with ``chain`` every append is linked into a keyed hash chain.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        max_bytes: int | None = None,
+        key: StoreKey | None = None,
+        chain: ChainKeys | None = None,
+    ) -> None:
         self.path = path
+        self._key = key
+        self._chain = chain
         self._read_only = read_only
         self._max_bytes = max_bytes
         self._writer: Writer | None = None
@@ -71,11 +86,10 @@ class SqliteStore:
         if not self._read_only:
             self._lock_file = _lock(self.path)
             try:
-                connection = await asyncio.to_thread(open_writer, self.path, self._max_bytes)
+                self._writer = await asyncio.to_thread(self._start_writer, asyncio.get_running_loop())
             except BaseException:
                 os.close(self._lock_file)
                 raise
-            self._writer = Writer(connection, self.path, asyncio.get_running_loop(), self._wake)
         await self.inspect(lambda _: None)
         return self
 
@@ -87,6 +101,16 @@ class SqliteStore:
             await asyncio.to_thread(self._writer.close)  # the last to close: it takes in the WAL
         if self._lock_file is not None:
             os.close(self._lock_file)
+
+    def _start_writer(self, loop: asyncio.AbstractEventLoop) -> Writer:
+        connection = open_writer(self.path, self._max_bytes, self._key)
+        try:
+            return Writer(connection, self.path, loop, self._wake, self._chain)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, apsw.Error):
+                raise translate(error, self.path) from error
+            raise
 
     async def append(
         self, stream: str, events: Sequence[NewEvent], expected: int | Expected = Expected.ANY
@@ -224,7 +248,7 @@ class SqliteStore:
         """In a reader thread: each has a connection of its own and keeps no transaction open."""
         try:
             if not hasattr(self._local, "connection"):
-                self._local.connection = open_reader(self.path)
+                self._local.connection = open_reader(self.path, self._key)
                 self._readers.append(self._local.connection)
             return read(self._local.connection)
         except apsw.Error as error:

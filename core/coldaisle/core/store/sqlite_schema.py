@@ -5,6 +5,7 @@ from pathlib import Path
 import apsw
 
 from coldaisle.core.errors import SchemaTooNew, StoreError, StoreFull, StoreUnreadable
+from coldaisle.core.store.cipher import StoreKey, unlock
 
 APPLICATION_ID = 0x434F4C44  # "COLD", so that file(1) and we know our own
 SCHEMA_VERSION = 1
@@ -23,7 +24,7 @@ CREATE TABLE event(
 CREATE UNIQUE INDEX event_by_stream ON event(stream_id, version);
 CREATE UNIQUE INDEX event_by_id ON event(id);
 CREATE TABLE checkpoint(consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE batch(last_position INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+CREATE TABLE batch(last_position INTEGER PRIMARY KEY, hash BLOB NOT NULL, digests BLOB NOT NULL);
 CREATE TABLE removed(position INTEGER PRIMARY KEY, digest BLOB NOT NULL);
 CREATE TABLE segment(
   first_position INTEGER PRIMARY KEY, last_position INTEGER NOT NULL, events INTEGER NOT NULL,
@@ -33,16 +34,21 @@ CREATE TABLE snapshot(
   data BLOB NOT NULL, PRIMARY KEY(name, position)) WITHOUT ROWID;
 CREATE TABLE retention(category TEXT PRIMARY KEY, max_age_seconds INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE setting(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+INSERT INTO setting VALUES('store_id', randomblob(16));
 """
 
 
-def open_writer(path: Path, max_bytes: int | None) -> apsw.Connection:
+def open_writer(path: Path, max_bytes: int | None, key: StoreKey | None = None) -> apsw.Connection:
     """The one connection that writes; makes the file when it is not there."""
     try:
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(BUSY_MILLISECONDS)
-        connection.execute(f"PRAGMA page_size={PAGE_BYTES}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}")
+        unlock(connection, path, key)
+        for pragma in (
+            f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=FULL",
+            f"wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
+        ):  # fmt: skip
+            connection.execute(f"PRAGMA {pragma}").fetchall()
         if max_bytes is not None:
             connection.execute(f"PRAGMA max_page_count={max(1, max_bytes // PAGE_BYTES)}")
         if connection.pragma("application_id") == 0 and not connection.pragma("user_version"):
@@ -53,13 +59,14 @@ def open_writer(path: Path, max_bytes: int | None) -> apsw.Connection:
     return connection
 
 
-def open_reader(path: Path) -> apsw.Connection:
+def open_reader(path: Path, key: StoreKey | None = None) -> apsw.Connection:
     """A connection that cannot write."""
     if not path.exists():
         raise StoreUnreadable(f"there is no store at {path}: name the file that `coldaisle serve` writes")
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(BUSY_MILLISECONDS)
+        unlock(connection, path, key)
         check_schema(connection, path)
     except apsw.Error as error:
         raise translate(error, path) from error

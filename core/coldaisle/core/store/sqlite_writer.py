@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +19,11 @@ from msgspec.structs import replace
 
 from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import NewEvent, Recorded
+from coldaisle.core.store.chain import Fields
+from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_expected, repeated_result
 from coldaisle.core.store.port import NO_STREAM_STATE, Append, Appended, StreamState
+from coldaisle.core.store.sqlite_chain import open_chain
 from coldaisle.core.store.sqlite_schema import translate
 
 MAX_GROUP_EVENTS = 20_000
@@ -142,6 +145,10 @@ class _Group:
             self.next_stream_id += 1
         return known
 
+    def fields(self) -> Iterator[Fields]:
+        """The staged events in order, under their streams' names."""
+        return ((row[0], name, *row[2:]) for name, row in self.by_id.values())
+
     def _find(self, event: NewEvent) -> Recorded | None:
         staged = self.by_id.get(event.id)
         if staged is not None:
@@ -159,6 +166,7 @@ class Writer:
         path: Path,
         loop: asyncio.AbstractEventLoop,
         wake: Callable[[], None],
+        chain_keys: ChainKeys | None = None,
     ) -> None:
         self._connection = connection
         self._path = path
@@ -167,6 +175,7 @@ class Writer:
         self._queue: list[Request | Job] = []
         self._ready = threading.Condition()
         self._closing = False
+        self._chain_keys = chain_keys
         self._refresh()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -211,6 +220,7 @@ class Writer:
         self.position: int = connection.execute(LAST_POSITION).get
         self._recorded: int = connection.execute(_LAST_RECORDED).get
         self.next_stream_id: int = connection.execute("SELECT ifnull(max(id), 0) + 1 FROM stream").get
+        self._chain = open_chain(connection, self._path, self.position, self._chain_keys)
 
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
@@ -292,11 +302,15 @@ class Writer:
                 _UPSERT_STREAM, [(s.id, name, s.state.version) for name, s in group.streams.items()]
             )
             connection.executemany(_UPSERT_CHECKPOINT, [r.checkpoint for r in requests if r.checkpoint])
+            if self._chain is not None and group.rows:
+                self._chain.link(connection, group.position, group.fields())
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        if self._chain is not None and group.rows:
+            self._chain.commit()
         self._streams |= group.streams
         self.position, self.next_stream_id = group.position, group.next_stream_id
         self._recorded = group.recorded
