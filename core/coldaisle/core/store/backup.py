@@ -13,6 +13,7 @@ import apsw
 from msgspec import Struct
 
 from coldaisle.core.errors import StoreError, StoreUnreadable
+from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite_schema import check_schema, open_reader, translate
 from coldaisle.core.store.sqlite_writer import LAST_POSITION
 
@@ -33,18 +34,20 @@ class BackedUp(Struct, frozen=True):
     head: int
 
 
-def backup(source: Path, target: Path, progress: Progress = lambda *_: None) -> BackedUp:
-    """Copy the store to a new file. Blocks for as long as the disk takes: call it in a thread.
+def backup(
+    source: Path, target: Path, progress: Progress = lambda *_: None, *, key: StoreKey | None = None
+) -> BackedUp:
+    """Copy the store to a new file, under the same key. Blocks for as long as the disk takes.
 
     Raises StoreError when the target is there already, StoreUnreadable when the source is damaged.
     """
     require_absent(target)
     partial = target.with_name(f".{target.name}.partial")
     partial.unlink(missing_ok=True)  # what a killed backup left
-    connection = open_reader(source)
+    connection = open_reader(source, key)
     try:
         _vacuum_into(connection, source, partial, progress)
-        head = _checked_head(partial)
+        head = _checked_head(partial, key)
         _sync(partial)
         os.link(partial, target)  # unlike a rename, never replaces what came meanwhile
     except FileExistsError as error:
@@ -58,12 +61,14 @@ def backup(source: Path, target: Path, progress: Progress = lambda *_: None) -> 
     return BackedUp(target, target.stat().st_size, head)
 
 
-def restore(source: Path, target: Path, progress: Progress = lambda *_: None) -> BackedUp:
+def restore(
+    source: Path, target: Path, progress: Progress = lambda *_: None, *, key: StoreKey | None = None
+) -> BackedUp:
     """Put a backup where a server will look for its store; only where no store is. Blocks."""
     for leftover in (target, *beside(target)):
         require_absent(leftover)
     target.parent.mkdir(parents=True, exist_ok=True)
-    return backup(source, target, progress)
+    return backup(source, target, progress, key=key)
 
 
 def beside(path: Path) -> tuple[Path, Path]:
@@ -93,10 +98,10 @@ def _vacuum_into(connection: apsw.Connection, source: Path, partial: Path, progr
     progress(expected, expected)
 
 
-def _checked_head(path: Path) -> int:
+def _checked_head(path: Path, key: StoreKey | None) -> int:
     """The copy's last position; raises when it does not read back."""
     try:
-        connection = open_reader(path)
+        connection = open_reader(path, key)
         try:
             check_schema(connection, path)
             found = connection.execute("PRAGMA quick_check(1)").get

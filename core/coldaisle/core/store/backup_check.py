@@ -13,6 +13,7 @@ import apsw
 from coldaisle.core.errors import StoreError
 from coldaisle.core.store.archive import SegmentReader
 from coldaisle.core.store.archive_history import archive_folder, segments_of
+from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite_schema import open_reader, translate
 from coldaisle.core.store.sqlite_writer import LAST_POSITION
 
@@ -25,19 +26,19 @@ _TABLES = frozenset({
 })  # fmt: skip
 
 
-def quick_check(path: Path) -> list[str]:
+def quick_check(path: Path, *, key: StoreKey | None = None) -> list[str]:
     """What is wrong at first sight, in a line each; empty: nothing."""
-    return _with_reader(path, _at_first_sight)
+    return _with_reader(path, key, _at_first_sight)
 
 
-def thorough_check(path: Path, archive: Path | None = None) -> list[str]:
+def thorough_check(path: Path, archive: Path | None = None, *, key: StoreKey | None = None) -> list[str]:
     """What is wrong anywhere: every page, every index, every position, every segment file. Reads it all."""
-    return _with_reader(path, lambda connection: _everywhere(connection, archive))
+    return _with_reader(path, key, lambda connection: _everywhere(connection, archive))
 
 
-def _with_reader(path: Path, look: Callable[[apsw.Connection], list[str]]) -> list[str]:
+def _with_reader(path: Path, key: StoreKey | None, look: Callable[[apsw.Connection], list[str]]) -> list[str]:
     try:
-        connection = open_reader(path)
+        connection = open_reader(path, key)
         try:
             return look(connection)[:MAX_FAULTS]
         finally:

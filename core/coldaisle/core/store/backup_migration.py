@@ -11,6 +11,7 @@ import apsw
 
 from coldaisle.core.errors import StoreUnreadable
 from coldaisle.core.store.backup import backup
+from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite_schema import SCHEMA_VERSION
 
 Step = Callable[[apsw.Connection], None]
@@ -24,6 +25,8 @@ def migrate(
     path: Path,
     steps: Mapping[int, Step] = MIGRATIONS,
     target: int = SCHEMA_VERSION,
+    *,
+    key: StoreKey | None = None,
 ) -> int:
     """Bring the file up to ``target``; the number of steps taken. Raises StoreUnreadable for want of one."""
     found = int(connection.pragma("user_version"))
@@ -37,7 +40,7 @@ def migrate(
         )
     saved = path.with_name(f"{path.name}.schema-{found}")
     if not saved.exists():
-        backup(path, saved)
+        backup(path, saved, key=key)
     for version in range(found, target):
         with connection:
             steps[version](connection)

@@ -119,8 +119,8 @@ def _save(connection: "apsw.Connection", row: tuple[str, int, int, bytes, bytes]
 
 def _load(connection: "apsw.Connection", name: str, schema: int, end: int) -> Snapshot | None:
     query = (
-        "SELECT position, CAST(sha256 AS BLOB), CAST(data AS BLOB) FROM snapshot WHERE name = ? AND position <= ? AND schema = ? "
-        "ORDER BY position DESC"
+        "SELECT position, CAST(sha256 AS BLOB), CAST(data AS BLOB) FROM snapshot "
+        "WHERE name = ? AND position <= ? AND schema = ? ORDER BY position DESC"
     )
     for position, digest, data in connection.execute(query, (name, end, schema)):
         if (
