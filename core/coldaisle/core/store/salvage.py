@@ -1,36 +1,45 @@
 """What is intact in a torn or bit-flipped store, as a new store: same positions, and a list of what is lost.
 
 The damaged file is only read. Its events are taken from its pages (see ``salvage_pages``), the small tables
-through SQLite where it still can. An event counts as intact when its row is consistent and its payload is
-what its type says. A flipped bit that leaves valid JSON shows in the hash chain alone: verify afterwards.
+through SQLite where it still can; an encrypted file is read through SQLite alone. An event counts as intact
+when its row is consistent, its payload is what its type says, and its digest is the one in the hash chain.
 
-Limits: an encrypted file gives nothing, its pages can be read whole or not at all; of a stream whose name
-is lost and whose events do not tell it, the name becomes ``lost-<number>``.
+Limits: without a chain, a flipped bit that leaves a plausible row is not noticed. A stream whose name is
+lost, and whose events do not tell it, is called ``lost-<number>``.
 """
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 import apsw
 from msgspec import Struct
 
-from coldaisle.core.errors import EventError, StoreUnreadable
+from coldaisle.core.errors import EventError, StoreError, StoreUnreadable
 from coldaisle.core.events.codec import EVENT_TYPES, parse_body
 from coldaisle.core.events.streams import stream_of
 from coldaisle.core.store.backup import beside, require_absent
+from coldaisle.core.store.chain import DIGEST_BYTES, Fields, fields_digest
+from coldaisle.core.store.cipher import StoreKey, unlock
 from coldaisle.core.store.salvage_pages import Row, rows_of
+from coldaisle.core.store.salvage_query import open_damaged, query_rows
 from coldaisle.core.store.sqlite_schema import open_writer
 
 ROWS_A_TRANSACTION = 5_000
 COPIED_TABLES = ("checkpoint", "batch", "removed", "segment", "retention", "setting")
-"""Small tables, taken over as they are where SQLite can read them; snapshots are a cache, and are left."""
+"""Taken over as they are where SQLite can read them (of some, the pages give the rest); snapshots are a
+cache, and are left."""
 
 _ID_BYTES = 16
 _INSERT_EVENT = "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
+_EVENTS_BETWEEN = (
+    "SELECT e.position, s.name, e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, e.data, "
+    "e.correlation_id, e.causation_id FROM event e JOIN stream s ON s.id = e.stream_id "
+    "WHERE e.position >= ? AND e.position <= ?"
+)
 Progress = Callable[[int], None]
 """Takes how many events were found so far."""
 
@@ -38,11 +47,15 @@ EventRow = tuple[int, int, int, bytes, str, int, int, int, str, bytes, bytes | N
 
 
 class Salvaged(Struct, frozen=True):
-    """What came of it. ``lost`` are ranges of positions, first to last; after ``head`` nobody can tell."""
+    """What came of it. ``lost`` are ranges of positions, first to last; after ``head`` nobody can tell.
+
+    ``altered_events`` are among the lost: rows that looked intact, and were not what the chain says.
+    """
 
     events: int
     head: int
     lost: tuple[tuple[int, int], ...]
+    altered_events: int
     renamed_streams: int
     unreadable_tables: tuple[str, ...]
 
@@ -52,33 +65,40 @@ class Salvaged(Struct, frozen=True):
         return sum(last - first + 1 for first, last in self.lost)
 
 
-def salvage(damaged: Path, target: Path, progress: Progress = lambda _: None) -> Salvaged:
-    """Read what is intact into a new store. Blocks for as long as the disk takes: call it in a thread."""
+def salvage(
+    damaged: Path, target: Path, progress: Progress = lambda _: None, *, key: StoreKey | None = None
+) -> Salvaged:
+    """Read what is intact into a new store, under the same key. Blocks for as long as the disk takes."""
     if not damaged.exists():
         raise StoreUnreadable(f"there is no file at {damaged}: name the damaged store")
     for path in (target, *beside(target)):
         require_absent(path)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".salvage-") as folder:
-        source = _with_log(damaged, Path(folder))
-        connection = open_writer(target, None)
+        source = _with_log(damaged, Path(folder), key)
+        connection = open_writer(target, None, key)
         try:
-            unreadable = _copy_tables(source, connection)
-            found = _copy_events(source, connection, progress)
-            if not found:
-                raise StoreUnreadable(f"{damaged} holds no event that can be read: restore a backup")
-            renamed = _name_streams(connection)
-            lost = tuple(_gaps(connection))
+            return _salvaged(source, connection, progress, key)
         except BaseException:
-            connection.close()
             for path in (target, *beside(target)):
                 path.unlink(missing_ok=True)
             raise
-        events, head = connection.execute("SELECT count(*), max(position) FROM event").fetchall()[0]
-        connection.close()
-    return Salvaged(int(str(events)), int(str(head)), lost, renamed, unreadable)
+        finally:
+            connection.close()
 
 
-def _with_log(damaged: Path, folder: Path) -> Path:
+def _salvaged(source: Path, target: apsw.Connection, progress: Progress, key: StoreKey | None) -> Salvaged:
+    unreadable = _copy_tables(source, target, key)
+    rows = query_rows(open_damaged(source, key)) if key is not None else rows_of(source)
+    if not _copy_events(rows, target, progress):
+        raise StoreUnreadable(f"{source} holds no event that can be read: restore a backup")
+    renamed = _name_streams(target)
+    altered = _drop_altered(target)
+    events = int(target.execute("SELECT count(*) FROM event").get)
+    head = int(target.execute("SELECT max(position) FROM event").get)
+    return Salvaged(events, head, tuple(_gaps(target)), altered, renamed, unreadable)
+
+
+def _with_log(damaged: Path, folder: Path, key: StoreKey | None) -> Path:
     """The file itself; with a write-ahead log beside it, a copy that has taken in what the log holds."""
     wal = beside(damaged)[0]
     if not wal.exists() or not wal.stat().st_size:
@@ -88,21 +108,20 @@ def _with_log(damaged: Path, folder: Path) -> Path:
     shutil.copyfile(wal, beside(copy)[0])
     try:
         connection = apsw.Connection(str(copy))
+        unlock(connection, copy, key)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.close()
-    except apsw.Error:
+    except (apsw.Error, StoreError):
         shutil.copyfile(damaged, copy)  # the log is of no use: the newest events are lost with it
     return copy
 
 
-def _copy_tables(source: Path, target: apsw.Connection) -> tuple[str, ...]:
+def _copy_tables(source: Path, target: apsw.Connection, key: StoreKey | None) -> tuple[str, ...]:
     """The small tables, each whole or not at all; the names of those that could not be read."""
     unreadable = []
     try:
-        reader = apsw.Connection(
-            f"file:{source}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        )
-    except apsw.Error:
+        reader = open_damaged(source, key)
+    except (apsw.Error, StoreError):
         return COPIED_TABLES
     for table in COPIED_TABLES:
         try:
@@ -117,15 +136,15 @@ def _copy_tables(source: Path, target: apsw.Connection) -> tuple[str, ...]:
     return tuple(unreadable)
 
 
-def _copy_events(source: Path, target: apsw.Connection, progress: Progress) -> int:
-    """Events and streams from the pages; how many events were found."""
-    rows, count = rows_of(source), 0
+def _copy_events(rows: Iterator[Row], target: apsw.Connection, progress: Progress) -> int:
+    """Events and streams; how many events were found."""
+    count = 0
     while chunk := list(islice(rows, ROWS_A_TRANSACTION)):
         events = [event for row in chunk if (event := _event(row)) is not None]
         with target:
             target.executemany(_INSERT_EVENT, events)
-            streams = [(row[0], *row[2:]) for row in chunk if _is_stream(row)]
-            target.executemany("INSERT OR IGNORE INTO stream VALUES(?,?,?,?,?)", streams)
+            for insert, is_row in _OTHER_ROWS:
+                target.executemany(insert, [(row[0], *row[2:]) for row in chunk if is_row(row)])
         count += len(events)
         progress(count)
     with target:  # what retention removed is not brought back by a page that was not yet used again
@@ -174,6 +193,25 @@ def _is_stream(row: Row) -> bool:
     )
 
 
+def _is_batch(row: Row) -> bool:
+    return (
+        len(row) == 4
+        and row[1] is None
+        and all(isinstance(value, bytes) and len(value) % DIGEST_BYTES == 0 for value in row[2:])
+    )
+
+
+def _is_removed(row: Row) -> bool:
+    return len(row) == 3 and row[1] is None and isinstance(row[2], bytes) and len(row[2]) == DIGEST_BYTES
+
+
+_OTHER_ROWS = (
+    ("INSERT OR IGNORE INTO stream VALUES(?,?,?,?,?)", _is_stream),
+    ("INSERT OR IGNORE INTO batch VALUES(?,?,?)", _is_batch),
+    ("INSERT OR IGNORE INTO removed VALUES(?,?)", _is_removed),
+)
+
+
 def _name_streams(target: apsw.Connection) -> int:
     """Give streams whose row is lost a name, and every stream its version; how many had no name."""
     nameless = target.execute(
@@ -191,6 +229,22 @@ def _name_streams(target: apsw.Connection) -> int:
             "WHERE stream_id = stream.id), -1))"
         )
     return len(nameless)
+
+
+def _drop_altered(target: apsw.Connection) -> int:
+    """Take out events whose digest is not the chain's; how many."""
+    altered: list[tuple[int]] = []
+    batches = target.execute("SELECT last_position, digests FROM batch ORDER BY last_position")
+    for last, digests in cast("Iterable[tuple[int, bytes]]", batches):
+        first = last - len(digests) // DIGEST_BYTES + 1
+        rows = target.execute(_EVENTS_BETWEEN, (first, last))
+        for row in cast("Iterable[Fields]", rows):
+            at = (row[0] - first) * DIGEST_BYTES
+            if fields_digest(row) != digests[at : at + DIGEST_BYTES]:
+                altered.append((row[0],))
+    with target:
+        target.executemany("DELETE FROM event WHERE position = ?", altered)
+    return len(altered)
 
 
 def _name_by_body(type_name: str, data: object) -> str:
