@@ -69,18 +69,24 @@ async def set_retention(
     store: SqliteStore, category: str, max_age_seconds: int | None, *, even_facts: bool = False
 ) -> None:
     """Keep events of the category for so long, counted from when they were recorded; None: for ever."""
+    if max_age_seconds is not None:
+        require_removable(category, max_age_seconds, even_facts)
+    await store.maintain(lambda connection: _set_retention(connection, category, max_age_seconds))
+
+
+def require_removable(category: str, max_age_seconds: int, even_facts: bool) -> None:
+    """Raises StoreError where old events of the category are not to be removed, or it is no category."""
     if not category or "-" in category:
         raise StoreError(
             f"{category!r} is no category: name the part of a stream before '-', as in telemetry"
         )
-    if max_age_seconds is not None and max_age_seconds < 0:
+    if max_age_seconds < 0:
         raise StoreError(f"an age of {max_age_seconds} s: name one of 0 s or more")
-    if max_age_seconds is not None and category not in REMOVABLE_CATEGORIES and not even_facts:
+    if category not in REMOVABLE_CATEGORIES and not even_facts:
         raise StoreError(
             f"{category!r} holds facts or actions, and they are kept for ever: without them nobody can say "
             "what was true or who did what; say so expressly if they are to go"
         )
-    await store.maintain(lambda connection: _set_retention(connection, category, max_age_seconds))
 
 
 async def retention(store: SqliteStore) -> dict[str, int]:
@@ -99,19 +105,36 @@ async def scavenge(
     now: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> list[Scavenged]:
-    """Remove what is older than its category's age, up to the oldest of the ``covered_by`` snapshots.
+    """Remove what is older than its category's age, as far as ``scavenge_category`` may go."""
+    return [
+        await scavenge_category(
+            store, category, max_age_seconds,
+            covered_by=covered_by, archive_folder=archive_folder, now=now, progress=progress,
+        )
+        for category, max_age_seconds in (await retention(store)).items()
+    ]  # fmt: skip
+
+
+async def scavenge_category(
+    store: SqliteStore,
+    category: str,
+    max_age_seconds: int,
+    *,
+    covered_by: Sequence[str],
+    archive_folder: Path | None = None,
+    now: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> Scavenged:
+    """Remove the category's old events, up to the oldest of the newest ``covered_by`` snapshots.
 
     With a folder, events are archived there first. ``now`` in UTC ns. Appends go on meanwhile.
     """
     now = time.time_ns() if now is None else now
-    done = []
-    for category, max_age_seconds in (await retention(store)).items():
-        old = await store.position_at(now - max_age_seconds * _SECOND)
-        end, held_back = await _bounded(store, old, covered_by)
-        work = _Scavenge(store, category, end, archive_folder, progress)
-        await work.run()
-        done.append(Scavenged(category, work.removed, work.archived, end, held_back))
-    return done
+    old = await store.position_at(now - max_age_seconds * _SECOND)
+    end, held_back = await _bounded(store, old, covered_by)
+    work = _Scavenge(store, category, end, archive_folder, progress)
+    await work.run()
+    return Scavenged(category, work.removed, work.archived, end, held_back)
 
 
 async def _bounded(store: SqliteStore, old: int, covered_by: Sequence[str]) -> tuple[int, str]:
