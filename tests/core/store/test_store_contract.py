@@ -36,9 +36,11 @@ async def opened(adapter: str, folder: Path) -> AsyncIterator[EventStore]:
             yield embedded
             return
         pytest.importorskip("kurrentdbclient")
-        async with kurrent_server(embedded, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port:
-            async with KurrentStore(KurrentConfig(f"kdb://127.0.0.1:{port}?Tls=false")) as remote:
-                yield remote
+        async with (
+            kurrent_server(embedded, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port,
+            KurrentStore(KurrentConfig(f"kdb://127.0.0.1:{port}?Tls=false")) as remote,
+        ):
+            yield remote
 
 
 @pytest.fixture(params=ADAPTERS)

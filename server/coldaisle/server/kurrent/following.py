@@ -60,7 +60,7 @@ class Follower:
         after = await self._all_start(asked)
         filtered = wanted != WireFilter()
         told = after
-        async with contextlib.aclosing(_pages(self._store, after, wanted.only)) as pages:
+        async with contextlib.aclosing(pages_of(self._store, after, wanted.only)) as pages:
             async for page in pages:
                 for event in page.events:
                     if wanted.admits(event):
@@ -90,7 +90,7 @@ class Follower:
             last, head = events[-1].version, max(head, events[-1].position)
         yield _caught_up_with_stream(last)
         async with contextlib.aclosing(
-            _pages(self._store, head, EventFilter(stream_prefixes=(name,)))
+            pages_of(self._store, head, EventFilter(stream_prefixes=(name,)))
         ) as pages:
             async for page in _until(pages, buried):
                 news = [event for event in page.events if event.stream == name and event.version > last]
@@ -117,7 +117,7 @@ class Follower:
         return newest[0].version if newest else -1
 
 
-def _pages(store: EventStore, after: int, only: EventFilter) -> AsyncGenerator[Page, None]:
+def pages_of(store: EventStore, after: int, only: EventFilter) -> AsyncGenerator[Page, None]:
     # the port promises an iterator; both adapters give generators, which can be closed
     return cast("AsyncGenerator[Page, None]", store.subscribe_all(after=after, only=only))
 
