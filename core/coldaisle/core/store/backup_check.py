@@ -10,10 +10,11 @@ from typing import cast
 
 import apsw
 
-from coldaisle.core.errors import StoreError
+from coldaisle.core.errors import StoreError, StoreUnreadable
 from coldaisle.core.store.archive import SegmentReader
 from coldaisle.core.store.archive_history import archive_folder, segments_of
 from coldaisle.core.store.cipher import StoreKey
+from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_schema import open_reader, translate
 from coldaisle.core.store.sqlite_writer import LAST_POSITION
 
@@ -29,6 +30,16 @@ _TABLES = frozenset({
 def quick_check(path: Path, *, key: StoreKey | None = None) -> list[str]:
     """What is wrong at first sight, in a line each; empty: nothing."""
     return _with_reader(path, key, _at_first_sight)
+
+
+async def require_whole(store: SqliteStore) -> None:
+    """Raises StoreUnreadable when a quick look at an open store finds a fault."""
+    faults = await store.inspect(_at_first_sight)
+    if faults:
+        raise StoreUnreadable(
+            f"{store.path}: {faults[0]}; restore a backup, or read what is intact with "
+            "`coldaisle store salvage`"
+        )
 
 
 def thorough_check(path: Path, archive: Path | None = None, *, key: StoreKey | None = None) -> list[str]:
