@@ -49,49 +49,60 @@ async def sync_client(port: int) -> AsyncIterator[KurrentDBClient]:
 
 @dataclass
 class Pair:
-    """A certificate that signs itself, and its key."""
+    """A certificate for this machine, its key, and the authority that signed it."""
 
     certificate: Path
     key: Path
+    authority: Path
 
 
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Some clients take no certificate that is its own authority, so there are two."""
     folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
+    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     names = x509.SubjectAlternativeName(
         [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     )
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
+    root = (
+        unsigned("authority", "authority", root_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .sign(root_key, hashes.SHA256())
     )
-    made = Pair(folder / "certificate.pem", folder / "key.pem")
-    made.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    leaf = (
+        unsigned("localhost", "authority", key)
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(root_key, hashes.SHA256())
+    )
+    made = Pair(folder / "certificate.pem", folder / "key.pem", folder / "authority.pem")
+    made.certificate.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    made.authority.write_bytes(root.public_bytes(serialization.Encoding.PEM))
     made.key.write_bytes(
         key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     )
     return made
 
 
+def unsigned(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+    )
+
+
 USERS = (
     User("auditor", hashed_password("read me")),
     User("writer", hashed_password("write me"), may_write=True),
-    User("admin", hashed_password("rule me"), admin=True),
+    User("admin", hashed_password("rule-me"), admin=True),
 )
 
 
@@ -109,4 +120,4 @@ async def secure_port(store: SqliteStore, pair: Pair) -> AsyncIterator[int]:
 
 @pytest.fixture
 def authority(pair: Pair) -> str:
-    return pair.certificate.read_text()
+    return pair.authority.read_text()

@@ -62,7 +62,7 @@ async def test_system_streams_are_for_admins(secure_port: int, authority: str) -
                 )
         with pytest.raises(refused.AccessDeniedError):
             await writer.tombstone_stream("$mine", current_version=ANY)
-    async with connected(secure_port, authority, "admin:rule me@") as admin:
+    async with connected(secure_port, authority, "admin:rule-me@") as admin:
         await admin.append_to_stream("$mine", events=NewEvent("T", b"{}"), current_version=ANY)
         with pytest.raises(refused.BadRequestError):
             await admin.append_to_stream("$$a", events=EVENT, current_version=ANY)

@@ -1,8 +1,7 @@
 """A group's settings and standing as messages; pure."""
 
-from kurrentdbclient.protos.v1 import persistent_pb2
+from kurrentdbclient.protos.v1 import persistent_pb2, shared_pb2
 
-from coldaisle.server.kurrent.errors import bad_request
 from coldaisle.server.kurrent.groups import ALL, Group, GroupConfig, GroupFilter
 from coldaisle.server.kurrent.messages import stream_name
 
@@ -21,7 +20,7 @@ def config_of(options: CreateOptions | UpdateOptions) -> GroupConfig:
     settings = options.settings
     everything = options.WhichOneof("stream_option") == "all"
     return GroupConfig(
-        stream=ALL if everything else stream_name(options.stream.stream_identifier),
+        stream=ALL if everything else stream_name(_identifier(options)),
         name=options.group_name,
         start=_all_start(options) if everything else _stream_start(options),
         filter=_filter_of(options) if everything and isinstance(options, CreateOptions) else None,
@@ -88,9 +87,16 @@ def _all_start(options: CreateOptions | UpdateOptions) -> int:
     return position if where == "position" else 0
 
 
+def _identifier(options: CreateOptions | UpdateOptions) -> shared_pb2.StreamIdentifier:
+    """The stream; some clients still name it in the older place."""
+    if options.WhichOneof("stream_option") == "stream":
+        return options.stream.stream_identifier
+    return options.stream_identifier
+
+
 def _stream_start(options: CreateOptions | UpdateOptions) -> int:
     if options.WhichOneof("stream_option") != "stream":
-        raise bad_request("a group names neither a stream nor $all")
+        return -1 if options.settings.revision >= LAST_POSITION else options.settings.revision
     where = options.stream.WhichOneof("revision_option")
     revision = options.stream.revision
     if where == "end" or (where == "revision" and revision >= LAST_POSITION):
