@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 
 import apsw
 
-from coldaisle.core.errors import StoreError, StoreLocked
+from coldaisle.core.errors import StoreError, StoreLocked, StoreUnreadable
 from coldaisle.core.events.envelope import NewEvent, Recorded
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_bounds
@@ -289,7 +289,12 @@ class SqliteStore:
         except KeyError:
             known = connection.execute("SELECT id, name FROM stream").fetchall()
             names.update(cast("list[tuple[int, str]]", known))
+        try:
             return [Recorded(row[0], names[row[1]], *row[2:]) for row in rows]
+        except KeyError as error:
+            raise StoreUnreadable(
+                f"{self.path}: an event is of stream {error}, which is not there: restore a backup"
+            ) from error
 
 
 def _lock(path: Path) -> int:

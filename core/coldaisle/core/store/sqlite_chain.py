@@ -50,6 +50,7 @@ def open_chain(
         return None
     if epochs and epochs[-1].key_id == keys.current:
         return Chain(keys[keys.current], last_hash(connection, epochs, keys))
+    # a key that does not know the ones before it is a wrong key, not the next one
     previous = last_hash(connection, epochs, keys) if epochs else NO_HASH
     epoch = Epoch(keys.current, position + 1)
     with connection:
@@ -88,8 +89,9 @@ def last_hash(connection: apsw.Connection, epochs: list[Epoch], keys: ChainKeys)
     ).fetchone()
     reached, current = found if found is not None else (-1, NO_HASH)
     for epoch in epochs:
+        key = keys[epoch.key_id]
         if epoch.first_position > reached:
-            current = epoch_start(keys[epoch.key_id], epoch, store_id(connection), current)
+            current = epoch_start(key, epoch, store_id(connection), current)
     return current
 
 
