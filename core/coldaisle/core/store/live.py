@@ -123,14 +123,15 @@ async def twin_at(store: History, position: int, snapshots: Snapshots | None = N
     twin = await load_twin(snapshots, position)
     while twin.position < position:
         page = await store.read_all(after=twin.position, limit=min(MAX_PAGE_EVENTS, position - twin.position))
-        if not page.events or page.events[0].position > position:
+        page = up_to(page, position)
+        twin = advance(twin, page)
+        if not page.events:
             break
-        twin = advance(twin, _cut(page, position))
     return twin
 
 
-def _cut(page: Page, position: int) -> Page:
+def up_to(page: Page, position: int) -> Page:
     """The page without what lies beyond: where events were removed, a page reaches further than it counts."""
-    if page.events[-1].position <= position:
-        return replace(page, position=min(page.position, position))
+    if page.position <= position:
+        return page
     return Page([event for event in page.events if event.position <= position], position, caught_up=False)
