@@ -270,6 +270,7 @@ _appends = st.lists(
         st.sampled_from(["run-a", "run-b", "asset-a"]),
         st.lists(st.integers(1, 12), min_size=1, max_size=3),
         st.sampled_from([*Expected, -1, 0, 1, 2]),
+        st.sampled_from(["append"] * 6 + ["truncate", "delete", "tombstone"]),
     ),
     max_size=25,
 )
@@ -278,18 +279,29 @@ _appends = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(operations=_appends)
 def test_sqlite_and_memory_never_disagree(
-    operations: list[tuple[str, list[int], int | Expected]], tmp_path_factory: pytest.TempPathFactory
+    operations: list[tuple[str, list[int], int | Expected, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Any sequence of appends, ids repeated at will, has the same outcome on both adapters."""
 
     async def outcomes(adapter: str) -> list[object]:
         found: list[object] = []
         async with opened(adapter, tmp_path_factory.mktemp("store")) as store:
-            for stream, numbers, expected in operations:
+            for stream, numbers, expected, operation in operations:
                 try:
-                    found.append(await store.append(stream, [new(n) for n in numbers], expected))
-                except (WrongVersion, DuplicateEvent):
+                    match operation:
+                        case "append":
+                            found.append(await store.append(stream, [new(n) for n in numbers], expected))
+                        case "truncate":
+                            await store.truncate_stream(stream, numbers[0] // 3)
+                        case "delete":
+                            await store.delete_stream(stream, expected)
+                        case _:
+                            await store.tombstone(stream, expected)
+                except (WrongVersion, DuplicateEvent, StreamTombstoned):
                     found.append("refused")  # where both hold, either may be named
+                for backwards in (False, True):
+                    seen = await store.read_stream(stream, backwards=backwards, after=numbers[-1] // 3 - 1)
+                    found.append((await store.stream_state(stream), [e.id for e in seen]))
             page = await store.read_all()
             found.extend((e.position, e.stream, e.version, e.id) for e in page.events)
         return found

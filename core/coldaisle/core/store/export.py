@@ -35,6 +35,10 @@ Progress = Callable[[int, int], None]
 Batch = tuple[int, bytes, bytes]
 
 
+class Altered(StoreError):  # noqa: N818 - named for the situation
+    """Raised when an event in the range is not what was appended; verify the history, nothing is exported."""
+
+
 class Exported(Struct, frozen=True):
     """What an export holds: events written, and positions in the range that retention had removed."""
 
@@ -138,7 +142,7 @@ def _lines(connection: apsw.Connection, first: int, last: int, removed: frozense
             if event is None and position in removed:
                 continue
             if event is None or fields_digest(event) != digest:
-                raise StoreError(
+                raise Altered(
                     f"position {position} is not what was appended: run `coldaisle history verify`; "
                     "nothing that was altered is exported"
                 )

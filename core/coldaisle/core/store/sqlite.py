@@ -5,7 +5,6 @@ as far as the disk keeps what it said it wrote.
 """
 
 import asyncio
-import fcntl
 import os
 import threading
 from collections import deque
@@ -16,11 +15,12 @@ from typing import TypeVar, cast
 
 import apsw
 
-from coldaisle.core.errors import StoreError, StoreLocked, StoreUnreadable
+from coldaisle.core.errors import StoreError, StoreUnreadable
 from coldaisle.core.events.envelope import NewEvent, Recorded
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_bounds
 from coldaisle.core.store.cipher import StoreKey
+from coldaisle.core.store.lock import lock
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
@@ -84,7 +84,7 @@ class SqliteStore:
 
     async def __aenter__(self) -> "SqliteStore":
         if not self._read_only:
-            self._lock_file = _lock(self.path)
+            self._lock_file = lock(self.path)
             try:
                 self._writer = await asyncio.to_thread(self._start_writer, asyncio.get_running_loop())
             except BaseException:
@@ -295,22 +295,6 @@ class SqliteStore:
             raise StoreUnreadable(
                 f"{self.path}: an event is of stream {error}, which is not there: restore a backup"
             ) from error
-
-
-def _lock(path: Path) -> int:
-    """A lock that ends with the process: two writers would each believe in their own positions."""
-    try:
-        lock_file = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise StoreError(f"{path}.lock cannot be made ({error.strerror}): check the folder") from error
-    try:
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock_file)
-        raise StoreLocked(
-            f"another process writes to {path}: stop it, or open the store read-only"
-        ) from error
-    return lock_file
 
 
 def _head(connection: apsw.Connection) -> int:

@@ -1,5 +1,7 @@
 """The SQLite file of a store: how it is laid out, opened and recognised."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -40,10 +42,7 @@ INSERT INTO setting VALUES('store_id', randomblob(16));
 
 def open_writer(path: Path, max_bytes: int | None, key: StoreKey | None = None) -> apsw.Connection:
     """The one connection that writes; makes the file when it is not there."""
-    try:
-        connection = apsw.Connection(str(path))
-        connection.set_busy_timeout(BUSY_MILLISECONDS)
-        unlock(connection, path, key)
+    with _opening(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, key) as connection:
         for pragma in (
             f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=FULL",
             f"wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
@@ -54,23 +53,33 @@ def open_writer(path: Path, max_bytes: int | None, key: StoreKey | None = None) 
         if connection.pragma("application_id") == 0 and not connection.pragma("user_version"):
             _create(connection, path)
         check_schema(connection, path)
-    except apsw.Error as error:
-        raise translate(error, path) from error
-    return connection
+        return connection
 
 
 def open_reader(path: Path, key: StoreKey | None = None) -> apsw.Connection:
     """A connection that cannot write."""
     if not path.exists():
         raise StoreUnreadable(f"there is no store at {path}: name the file that `coldaisle serve` writes")
+    with _opening(path, apsw.SQLITE_OPEN_READONLY, key) as connection:
+        check_schema(connection, path)
+        return connection
+
+
+@contextlib.contextmanager
+def _opening(path: Path, flags: int, key: StoreKey | None) -> Iterator[apsw.Connection]:
+    """A connection that stays open when all goes well, and errors as ours when not."""
+    connection = None
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection = apsw.Connection(str(path), flags=flags)
         connection.set_busy_timeout(BUSY_MILLISECONDS)
         unlock(connection, path, key)
-        check_schema(connection, path)
-    except apsw.Error as error:
-        raise translate(error, path) from error
-    return connection
+        yield connection
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, apsw.Error):
+            raise translate(error, path) from error
+        raise
 
 
 def check_schema(connection: apsw.Connection, path: Path) -> None:
