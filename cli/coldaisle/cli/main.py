@@ -30,6 +30,10 @@ COMMANDS: CommandTable = {
         "coldaisle.server.commands:verify",
         "Replay a history from its first event, and hold it against what was recorded.",
     ),
+    "store": (
+        "coldaisle.server.store_commands:store",
+        "Look after a store's file: back up, check, thin out, archive, copy, salvage.",
+    ),
     "agent": ("coldaisle.agent.commands:agent", "Collect from this host and the devices that it can reach."),
     "lab": ("coldaisle.lab.commands:lab", "Run a simulated hall that speaks real protocols."),
     "completion": ("coldaisle.cli.commands.completion:completion", "Print a shell completion script."),

@@ -7,10 +7,15 @@ ColdaisleError
     ├── WrongVersion        another writer was first
     ├── DuplicateEvent      part of an append is already stored
     ├── TooLarge            an event or append is over its bound
+    ├── StreamTombstoned    the stream takes no appends, for ever
     ├── StoreFull           the disk has no room
     ├── StoreLocked         another process writes to this store
     ├── SchemaTooNew        a newer Coldaisle made this store
+    ├── CipherMissing       the SQLite library at hand cannot encrypt
+    ├── ChainKeyUnusable    the key of the hash chain is missing, wrong or unreadable
+    ├── CheckpointInvalid   a checkpoint's signature does not hold
     └── StoreUnreadable     the file is not a store, or is damaged
+        └── StoreKeyWrong   it is encrypted, and the key does not fit or is missing
 """
 
 
@@ -48,6 +53,14 @@ class TooLarge(StoreError):  # noqa: N818 - named for the situation
     """Raised when an event or append exceeds its bound; split it."""
 
 
+class StreamTombstoned(StoreError):  # noqa: N818 - named for the situation
+    """Raised when a stream was closed for ever; append to another stream."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"stream {stream!r} is tombstoned: it takes no appends, for ever; use another name")
+        self.stream = stream
+
+
 class StoreFull(StoreError):  # noqa: N818 - named for the situation
     """Raised when the disk has no room; free space and append again, nothing was written."""
 
@@ -62,3 +75,19 @@ class SchemaTooNew(StoreError):  # noqa: N818 - named for the situation
 
 class StoreUnreadable(StoreError):  # noqa: N818 - named for the situation
     """Raised when the file is not a store or is damaged; restore it from a backup."""
+
+
+class StoreKeyWrong(StoreUnreadable):
+    """Raised when an encrypted store is opened with a wrong key or none; give the key it was made with."""
+
+
+class CipherMissing(StoreError):  # noqa: N818 - named for the situation
+    """Raised when SQLite at hand cannot encrypt; have apsw-sqlite3mc alone installed, without apsw."""
+
+
+class ChainKeyUnusable(StoreError):  # noqa: N818 - named for the situation
+    """Raised when the chain's key is missing, wrong or unreadable; give the file that serves this store."""
+
+
+class CheckpointInvalid(StoreError):  # noqa: N818 - named for the situation
+    """Raised when a checkpoint or its signature does not hold; get it from where it was published."""

@@ -5,9 +5,11 @@ are cut. So a replay says the same again, and ids derived from (cause, reactor, 
 recording of an answer the first one.
 """
 
+import zlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import msgspec
 from msgspec import Struct
 
 from coldaisle.core.events.codec import encode
@@ -31,6 +33,33 @@ class Reactor(Protocol):
     def react(self, facts: Sequence[Fact]) -> list[Reaction]:
         """Take in facts, in order of position, and answer, in the same order."""
         ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A reactor whose state can be saved and loaded exactly: what it says next must not show it.
+
+    ``snapshot_schema`` changes whenever an older state would not fit.
+    """
+
+    snapshot_schema: int
+
+    def save(self) -> bytes:
+        """The whole state."""
+        ...
+
+    def load(self, data: bytes) -> None:
+        """Take a saved state, or raise ValueError and stay as it was."""
+        ...
+
+
+def form_number(form: object, meaning: int, *libraries: str) -> int:
+    """A schema number that changes by itself with the fields of ``form``, and with ``meaning`` by hand.
+
+    ``libraries`` are versions that the state depends on.
+    """
+    described = msgspec.json.encode(msgspec.json.schema(form), order="deterministic")
+    return meaning << 32 | zlib.crc32(described + "\0".join(libraries).encode())
 
 
 def stamp(reactor: str, reactions: Sequence[Reaction]) -> list[NewEvent]:

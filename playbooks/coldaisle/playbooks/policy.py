@@ -7,6 +7,7 @@ cannot be made: the refusal, with its reason, is in the history where people loo
 import hashlib
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from coldaisle.core.errors import ColdaisleError
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
 from coldaisle.core.events.types import AnyEvent, Plan, Policy
-from coldaisle.core.reactor import Reaction
+from coldaisle.core.reactor import Reaction, form_number
 from coldaisle.core.twin import Alert, Twin, fold
 from coldaisle.playbooks.errors import PlanError
 from coldaisle.playbooks.plan import make_plan, plan_hash
@@ -24,6 +25,9 @@ from coldaisle.playbooks.template import fill_scalar
 
 UNRECORDED_SECONDS = 60.0
 """How long (event time) an own proposal counts as pending before it is seen in the history."""
+
+REACTION_MEANING = 1
+"""Raise it when the same state answers otherwise; a change of the state's fields needs none."""
 
 _SECOND = 1_000_000_000
 
@@ -45,6 +49,18 @@ class _Last(Struct, frozen=True):
         return not self.ended and (self.approved or now <= self.expires_at)
 
 
+class _State(Struct, frozen=True):
+    """All that the reactor knows."""
+
+    policies: tuple[Policy, ...]
+    twin: Twin
+    last: dict[str, _Last]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_State)
+
+
 class PolicyReactor:
     """Answers alerts with proposals; at most one unfinished run for each policy.
 
@@ -52,6 +68,7 @@ class PolicyReactor:
     """
 
     name = "policy"
+    snapshot_schema = form_number(_State, REACTION_MEANING)
 
     def __init__(self) -> None:
         self._policies: tuple[Policy, ...] = ()
@@ -70,6 +87,18 @@ class PolicyReactor:
                 reactions += self._answer(fact, fact.body)
         self._twin = fold(self._twin, facts[folded:])
         return reactions
+
+    def save(self) -> bytes:
+        """See Remembering."""
+        return _encoder.encode(_State(self._policies, self._twin, self._last))
+
+    def load(self, data: bytes) -> None:
+        """See Remembering."""
+        try:
+            state = _decoder.decode(data)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"not a policy reactor's state: {error}") from error
+        self._policies, self._twin, self._last = state.policies, state.twin, dict(state.last)
 
     def _follow(self, fact: Fact) -> None:
         """Keep up with what became of the proposals."""

@@ -15,7 +15,10 @@ from grpc_reflection.v1alpha import reflection
 from coldaisle.core.detect import Detector
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.store import EventStore, LiveTwin
+from coldaisle.core.store.archive_history import ArchivedHistory
+from coldaisle.core.store.backup_check import require_whole
 from coldaisle.core.store.reactions import ReactorRunner
+from coldaisle.core.store.snapshots import SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.playbooks import PolicyReactor, Runner
 from coldaisle.server.access import Guard, load_token
@@ -102,17 +105,20 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
     playbooks = load_playbooks(settings.serve.playbooks_dir)
     max_bytes = settings.serve.max_store_bytes or None
     async with SqliteStore(folder / STORE_FILE, max_bytes=max_bytes) as store, asyncio.TaskGroup() as group:
-        live = LiveTwin(store)
+        await require_whole(store)
+        snapshots = SqliteSnapshots(store)
+        live = LiveTwin(store, snapshots)
         tasks = [group.create_task(live.run(), name="live twin")]
         await live.at_least(await store.head())
         await announce(store, live.current, settings, playbooks)
         hub = AgentHub()
-        reactors = [ReactorRunner(store, Detector()), ReactorRunner(store, PolicyReactor())]
+        reactors = [ReactorRunner(store, reactor, snapshots) for reactor in (Detector(), PolicyReactor())]
         runner = Runner(store, live, ActionRouter(hub), actor="runner/server")
         for work in (*(reactor.run() for reactor in reactors), drive_runs(runner)):
             tasks.append(group.create_task(work))
         system = SystemService(str(folder / STORE_FILE), live, hub, reactors, time.time_ns())
-        server = _server(store, live, hub, system, token)
+        moments = Moments(store, live, ArchivedHistory(store), snapshots)
+        server = _server(store, live, moments, hub, system, token)
         bound = _bind(server, host, port)
         await server.start()
         try:
@@ -126,9 +132,9 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
 
 
 def _server(
-    store: EventStore, live: LiveTwin, hub: AgentHub, system: SystemService, token: str
+    store: EventStore, live: LiveTwin, moments: Moments, hub: AgentHub, system: SystemService, token: str
 ) -> grpc.aio.Server:
-    moments, watchers = Moments(store, live), Watchers()
+    watchers = Watchers()
     server = grpc.aio.server(
         interceptors=(Guard(token, store),),
         options=(

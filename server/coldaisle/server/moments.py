@@ -5,6 +5,8 @@ from collections import OrderedDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from coldaisle.core.store import EventStore, LiveTwin, twin_at
+from coldaisle.core.store.live import History
+from coldaisle.core.store.snapshots import Snapshots
 from coldaisle.core.twin import Twin
 from coldaisle.server.errors import InvalidRequest
 from coldaisle.v1 import common_pb2
@@ -16,9 +18,17 @@ MAX_NANOSECONDS = (1 << 63) - 1
 class Moments:
     """Answers reads; keeps the last few past twins, because people look around in one moment."""
 
-    def __init__(self, store: EventStore, live: LiveTwin) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        live: LiveTwin,
+        history: History | None = None,
+        snapshots: Snapshots | None = None,
+    ) -> None:
         self._store = store
         self._live = live
+        self._history = history or store  # with what was archived, where there is an archive
+        self._snapshots = snapshots
         self._kept: OrderedDict[int, Twin] = OrderedDict()
 
     async def twin(self, moment: common_pb2.Moment) -> Twin:
@@ -29,7 +39,7 @@ class Moments:
         if position == self._live.current.position:
             return self._live.current
         if position not in self._kept:
-            self._kept[position] = await twin_at(self._store, position)
+            self._kept[position] = await twin_at(self._history, position, self._snapshots)
         self._kept.move_to_end(position)
         while len(self._kept) > MAX_KEPT_TWINS:
             self._kept.popitem(last=False)

@@ -13,7 +13,8 @@ from coldaisle.core.detect import Detector
 from coldaisle.core.events import NewEvent, Recorded
 from coldaisle.core.reactor import Reactor, stamp
 from coldaisle.core.store import MAX_PAGE_EVENTS, EventStore
-from coldaisle.core.store.live import advance, decode_known
+from coldaisle.core.store.archive_history import ArchivedHistory
+from coldaisle.core.store.live import advance, decode_known, up_to
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.twin import Twin, state_hash
 from coldaisle.playbooks import PolicyReactor
@@ -36,30 +37,36 @@ async def verify_file(path: Path, position: int | None, progress: Progress) -> V
     """Replay the file up to ``position`` (None: its head)."""
     async with SqliteStore(path, read_only=True) as store:
         end = await store.head() if position is None else position
-        return await verify(store, end, progress)
+        return await verify(ArchivedHistory(store), end, progress)
 
 
-async def verify(store: EventStore, end: int, progress: Progress) -> Verdict:
+async def verify(store: EventStore | ArchivedHistory, end: int, progress: Progress) -> Verdict:
     """Fold and judge again, page by page; memory grows with open answers, not with the history."""
+    replayed = 0
     twin = Twin()
     reactors: tuple[Reactor, ...] = (Detector(), PolicyReactor())
     ledger = _Ledger()
     while twin.position < end:
         page = await store.read_all(after=twin.position, limit=min(MAX_PAGE_EVENTS, end - twin.position))
+        page = up_to(page, end)
+        twin = advance(twin, page)
         if not page.events:
             break
-        twin = advance(twin, page)
+        replayed += len(page.events)
         ledger.enter(page.events, reactors)
         progress(twin.position, end)
     settled = (
         {r.name: await store.load_checkpoint(r.name) for r in reactors} if end == await store.head() else {}
     )
+    faults = ledger.close(settled)
+    if replayed < twin.position:
+        faults.insert(0, f"{twin.position - replayed} events were removed and are in no archive known here")
     return Verdict(
         twin.position,
         state_hash(twin),
         ledger.answers,
         tuple(alert.id for alert in twin.open_alerts()),
-        tuple(ledger.close(settled)[:MAX_FAULTS]),
+        tuple(faults[:MAX_FAULTS]),
     )
 
 

@@ -22,6 +22,8 @@ from coldaisle.core.errors import (
 )
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store import Append
+from coldaisle.core.store.chain_keys import add_chain_key, load_chain_keys
+from coldaisle.core.store.chain_verify import Verified, verify_chain
 from coldaisle.core.store.sqlite import SqliteStore
 
 CRASHES = 50 if os.environ.get("COLDAISLE_SOAK") else 8
@@ -31,6 +33,7 @@ APPENDER = """
 import asyncio, os, pathlib, random, sys
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store import Append
+from coldaisle.core.store.chain_keys import load_chain_keys
 from coldaisle.core.store.sqlite import SqliteStore
 
 async def one(store, worker, random):
@@ -47,7 +50,8 @@ async def one(store, worker, random):
         os.write(1, batch.hex().encode() + b" %d\\n" % size)
 
 async def main(path):
-    async with SqliteStore(pathlib.Path(path)) as store, asyncio.TaskGroup() as group:
+    keys = load_chain_keys(pathlib.Path(path).with_name("chain.key"))
+    async with SqliteStore(pathlib.Path(path), chain=keys) as store, asyncio.TaskGroup() as group:
         os.write(1, b"ready\\n")
         for worker in range(8):
             group.create_task(one(store, worker, random.Random(worker)))
@@ -69,9 +73,15 @@ async def all_events(path: Path) -> list[tuple[int, str, int, bytes, bytes]]:
         return found
 
 
+async def chain_of(path: Path) -> Verified:
+    async with SqliteStore(path, read_only=True) as store:
+        return await verify_chain(store, load_chain_keys(path.with_name("chain.key")))
+
+
 def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_half_batch(tmp_path: Path) -> None:
     """kill -9 at random moments of mixed appends, again and again on the same file."""
     path, acknowledged = tmp_path / "events.db", {}
+    add_chain_key(tmp_path / "chain.key")
     for seed in range(CRASHES):
         writer = subprocess.Popen([sys.executable, "-c", APPENDER, str(path)], stdout=subprocess.PIPE)
         assert writer.stdout is not None
@@ -101,6 +111,8 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_half_batch(tmp
         assert version == versions.get(stream, -1) + 1
         versions[stream] = version
     assert apsw.Connection(str(path)).pragma("integrity_check") == "ok"
+    found = asyncio.run(chain_of(path))
+    assert (found.fault, found.position, found.events) == (None, len(events), len(events))
 
 
 async def test_history_survives_a_restart(tmp_path: Path) -> None:

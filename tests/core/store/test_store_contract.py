@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldaisle.core.errors import DuplicateEvent, TooLarge, WrongVersion
+from coldaisle.core.errors import DuplicateEvent, StreamTombstoned, TooLarge, WrongVersion
 from coldaisle.core.events import NewEvent
-from coldaisle.core.store import Append, EventFilter, EventStore, Expected
+from coldaisle.core.store import Append, EventFilter, EventStore, Expected, StreamState
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.port import MAX_EVENT_BYTES
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
+from coldaisle.server.kurrent import KurrentSettings, kurrent_server
 
-ADAPTERS = ("memory", "sqlite")
+ADAPTERS = ("memory", "sqlite", "kurrent")
 
 
 def new(number: int, type_name: str = "Test") -> NewEvent:
@@ -25,8 +27,20 @@ def new(number: int, type_name: str = "Test") -> NewEvent:
 
 @contextlib.asynccontextmanager
 async def opened(adapter: str, folder: Path) -> AsyncIterator[EventStore]:
-    async with MemoryStore() if adapter == "memory" else SqliteStore(folder / "events.db") as store:
-        yield store
+    if adapter == "memory":
+        async with MemoryStore() as store:
+            yield store
+        return
+    async with SqliteStore(folder / "events.db") as embedded:
+        if adapter == "sqlite":
+            yield embedded
+            return
+        pytest.importorskip("kurrentdbclient")
+        async with (
+            kurrent_server(embedded, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port,
+            KurrentStore(KurrentConfig(f"kdb://127.0.0.1:{port}?Tls=false")) as remote,
+        ):
+            yield remote
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -256,6 +270,7 @@ _appends = st.lists(
         st.sampled_from(["run-a", "run-b", "asset-a"]),
         st.lists(st.integers(1, 12), min_size=1, max_size=3),
         st.sampled_from([*Expected, -1, 0, 1, 2]),
+        st.sampled_from(["append"] * 6 + ["truncate", "delete", "tombstone"]),
     ),
     max_size=25,
 )
@@ -264,20 +279,84 @@ _appends = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(operations=_appends)
 def test_sqlite_and_memory_never_disagree(
-    operations: list[tuple[str, list[int], int | Expected]], tmp_path_factory: pytest.TempPathFactory
+    operations: list[tuple[str, list[int], int | Expected, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Any sequence of appends, ids repeated at will, has the same outcome on both adapters."""
 
     async def outcomes(adapter: str) -> list[object]:
         found: list[object] = []
         async with opened(adapter, tmp_path_factory.mktemp("store")) as store:
-            for stream, numbers, expected in operations:
+            for stream, numbers, expected, operation in operations:
                 try:
-                    found.append(await store.append(stream, [new(n) for n in numbers], expected))
-                except (WrongVersion, DuplicateEvent):
+                    match operation:
+                        case "append":
+                            found.append(await store.append(stream, [new(n) for n in numbers], expected))
+                        case "truncate":
+                            await store.truncate_stream(stream, numbers[0] // 3)
+                        case "delete":
+                            await store.delete_stream(stream, expected)
+                        case _:
+                            await store.tombstone(stream, expected)
+                except (WrongVersion, DuplicateEvent, StreamTombstoned):
                     found.append("refused")  # where both hold, either may be named
+                for backwards in (False, True):
+                    seen = await store.read_stream(stream, backwards=backwards, after=numbers[-1] // 3 - 1)
+                    found.append((await store.stream_state(stream), [e.id for e in seen]))
             page = await store.read_all()
             found.extend((e.position, e.stream, e.version, e.id) for e in page.events)
         return found
 
     assert asyncio.run(outcomes("sqlite")) == asyncio.run(outcomes("memory"))
+
+
+async def test_a_truncated_stream_shows_its_later_versions(store: EventStore) -> None:
+    await store.append("run-a", [new(n) for n in range(1, 7)])
+    await store.truncate_stream("run-a", 4)
+    assert await store.stream_state("run-a") == StreamState(5, 4)
+    assert [e.version for e in await store.read_stream("run-a")] == [4, 5]
+    assert [e.version for e in await store.read_stream("run-a", backwards=True)] == [5, 4]
+    assert await store.read_stream("run-a", backwards=True, after=4) == []
+    assert (await store.append("run-a", [new(7)], 5)).version == 6
+    await store.truncate_stream("run-a", 99)
+    assert await store.read_stream("run-a") == []
+    assert (await store.stream_state("run-a")) == StreamState(6, 7)
+    assert len((await store.read_all()).events) == 7
+
+
+async def test_a_deleted_stream_goes_on_with_its_numbers(store: EventStore) -> None:
+    await store.append("run-a", [new(1), new(2)])
+    with pytest.raises(WrongVersion):
+        await store.delete_stream("run-a", 7)
+    await store.delete_stream("run-a", 1)
+    assert await store.read_stream("run-a") == []
+    with pytest.raises(WrongVersion):
+        await store.append("run-a", [new(3)], Expected.EXISTS)
+    assert (await store.append("run-a", [new(3)], Expected.NO_STREAM)).version == 2
+    assert [e.version for e in await store.read_stream("run-a")] == [2]
+    await store.append("run-a", [new(4)], 2)
+    assert [e.version for e in await store.read_stream("run-a", backwards=True)] == [3, 2]
+    await store.delete_stream("run-none")
+    assert await store.stream_state("run-none") is None
+
+
+async def test_a_tombstoned_stream_takes_no_appends_for_ever(store: EventStore) -> None:
+    await store.append("run-a", [new(1)])
+    for stream in ("run-a", "run-never"):
+        await store.tombstone(stream)
+        for refused in (store.append(stream, [new(2)]), store.delete_stream(stream), store.tombstone(stream)):
+            with pytest.raises(StreamTombstoned, match="for ever"):
+                await refused
+        assert await store.read_stream(stream) == []
+        state = await store.stream_state(stream)
+        assert state is not None
+        assert state.tombstoned
+        assert not state.exists
+    assert (await store.append("run-b", [new(2)])).position == 2
+
+
+async def test_a_tombstone_does_not_disturb_the_neighbours_in_a_group(store: EventStore) -> None:
+    await store.tombstone("run-a")
+    with pytest.raises(StreamTombstoned):
+        await store.append_many([Append("run-b", [new(1)]), Append("run-a", [new(2)])])
+    assert await store.stream_state("run-b") is None
+    assert (await store.append_many([Append("run-b", [new(1)]), Append("run-c", [new(2)])]))[1].position == 2

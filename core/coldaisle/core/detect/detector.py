@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 
-from coldaisle.core.detect import describe
+from coldaisle.core.detect import describe, saved
 from coldaisle.core.detect.entities import EntityModel
 from coldaisle.core.detect.limits import broken, well_inside
 from coldaisle.core.detect.machine import AlertMachine
@@ -22,7 +22,7 @@ from coldaisle.core.detect.rates import Rates, is_counter
 from coldaisle.core.events import id_text
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
-from coldaisle.core.reactor import Reaction
+from coldaisle.core.reactor import Reaction, form_number
 
 NANOSECONDS = 1_000_000_000
 
@@ -41,6 +41,7 @@ class Detector:
     """See the module. One instance a process; state grows with the number of series."""
 
     name = "detector"
+    snapshot_schema = form_number(saved.DetectorState, saved.REACTION_MEANING, saved.RIVER_VERSION)
 
     def __init__(self) -> None:
         self._config = t.DetectorConfigured(limits=())
@@ -77,6 +78,33 @@ class Detector:
             else:
                 reactions += self._take_in(fact)
         return reactions + self._judge(batch)
+
+    def save(self) -> bytes:
+        """See Remembering. Which rules apply where is found again when asked."""
+        state = saved.DetectorState(
+            self._config,
+            self._plant.state,
+            self._rates.last,
+            self._series,
+            saved.pack_novelty(self._novelty, len(self._series)),
+            {key: machine.state() for key, machine in self._machines.items()},
+            {asset: model.state() for asset, model in self._entities.items()},
+            self._lost,
+        )
+        return saved.encoder.encode(state)
+
+    def load(self, data: bytes) -> None:
+        """See Remembering."""
+        try:
+            state = saved.decoder.decode(data)
+        except MsgspecError as error:
+            raise ValueError(f"not a detector's state: {error}") from error
+        novelty = saved.unpack_novelty(state.novelty, len(state.series))
+        entities = {asset: EntityModel.of(model) for asset, model in state.entities.items()}
+        self._config, self._plant, self._rules = state.config, Neighbourhood(state.plant), {}
+        self._rates, self._series, self._novelty = Rates(state.rates), state.series, novelty
+        self._machines = {key: AlertMachine.of(machine) for key, machine in state.machines.items()}
+        self._entities, self._lost = entities, state.lost
 
     def _polled(self, fact: Fact, body: t.SamplesRecorded, first_column: int) -> _Polled:
         """The poll's finite values; counters as rates."""

@@ -8,9 +8,25 @@ A missing sample changes nothing: absence is not normality.
 from collections import deque
 from typing import Literal
 
+from msgspec import Struct
+
 from coldaisle.core.events.types import Severity
 
 Change = Literal["opened", "escalated", "cleared"]
+
+
+class MachineState(Struct, frozen=True, array_like=True):
+    """All that a machine knows; see AlertMachine."""
+
+    raise_count: int
+    raise_window: int
+    clear_count: int
+    window: list[Severity | None]
+    good: int
+    samples: list[tuple[int, float]]
+    alert: str
+    severity: Severity
+    since: int
 
 
 class AlertMachine:
@@ -46,6 +62,23 @@ class AlertMachine:
         """Note the id under which the alert was opened."""
         self.alert = alert
         self.severity = "page" if self._raised("page") else "warn"
+
+    def state(self) -> MachineState:
+        """What ``of`` makes an equal machine from."""
+        return MachineState(
+            self._raise_count, self._window.maxlen or 0, self._clear_count, list(self._window), self._good,
+            list(self.samples), self.alert, self.severity, self.since,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, state: MachineState) -> "AlertMachine":
+        """The machine that was in this state."""
+        machine = cls(state.raise_count, state.raise_window, state.clear_count)
+        machine._window.extend(state.window)
+        machine._good = state.good
+        machine.samples.extend(state.samples)
+        machine.alert, machine.severity, machine.since = state.alert, state.severity, state.since
+        return machine
 
     def _while_open(self) -> Change | None:
         if self._good >= self._clear_count:

@@ -1,19 +1,29 @@
 """What the detector knows of the plant: kinds, attributes, links, and which alerts are open where."""
 
+from msgspec import Struct
+
 from coldaisle.core.events import types as t
 
 MAX_UPSTREAM_HOPS = 2
 MAX_UPSTREAM_ALERTS = 5
 
 
+class PlantState(Struct, frozen=True):
+    """All that a neighbourhood knows: kinds, attributes, targets and open alerts by asset."""
+
+    kinds: dict[str, str] = {}
+    attributes: dict[str, dict[str, str]] = {}
+    links: dict[str, dict[str, None]] = {}
+    open_alerts: dict[str, dict[str, str]] = {}
+
+
 class Neighbourhood:
     """A small fold of asset and alert events; enough to say what an asset depends on and how that is."""
 
-    def __init__(self) -> None:
-        self._kinds: dict[str, str] = {}
-        self._attributes: dict[str, dict[str, str]] = {}
-        self._links: dict[str, dict[str, None]] = {}
-        self._open: dict[str, dict[str, str]] = {}
+    def __init__(self, state: PlantState | None = None) -> None:
+        self.state = state or PlantState({}, {}, {}, {})
+        self._kinds, self._attributes = self.state.kinds, self.state.attributes
+        self._links, self._open = self.state.links, self.state.open_alerts
 
     def observe(self, body: t.AssetObserved | t.AssetLinked | t.AssetRemoved) -> None:
         """Take in what is known of an asset."""

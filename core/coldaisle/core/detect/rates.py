@@ -9,15 +9,15 @@ def is_counter(metric: str) -> bool:
 
 
 class Rates:
-    """The last value of every counter."""
+    """The last value of every counter, and its time (UTC ns), by asset and metric."""
 
-    def __init__(self) -> None:
-        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+    def __init__(self, last: dict[tuple[str, str], tuple[float, int]] | None = None) -> None:
+        self.last = last or {}
 
     def rate(self, asset: str, metric: str, value: float, time: int) -> float | None:
         """Per second since the last sample; None for the first one, and after the counter fell."""
-        previous = self._last.get((asset, metric))
-        self._last[asset, metric] = (value, time)
+        previous = self.last.get((asset, metric))
+        self.last[asset, metric] = (value, time)
         if previous is None or time <= previous[1] or value < previous[0]:
             return None
         return (value - previous[0]) / ((time - previous[1]) / NANOSECONDS)

@@ -10,6 +10,7 @@ from coldaisle.core.store.port import (
     EventStore,
     Expected,
     Page,
+    StreamState,
 )
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "Expected",
     "LiveTwin",
     "Page",
+    "StreamState",
     "twin_at",
 ]

@@ -2,10 +2,17 @@
 
 from collections.abc import Sequence
 
-from coldaisle.core.errors import DuplicateEvent, TooLarge, WrongVersion
+from coldaisle.core.errors import DuplicateEvent, StreamTombstoned, TooLarge, WrongVersion
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.events.ids import id_text
-from coldaisle.core.store.port import MAX_APPEND_EVENTS, MAX_EVENT_BYTES, Append, Appended, Expected
+from coldaisle.core.store.port import (
+    MAX_APPEND_EVENTS,
+    MAX_EVENT_BYTES,
+    Append,
+    Appended,
+    Expected,
+    StreamState,
+)
 
 
 def check_bounds(appends: Sequence[Append]) -> int:
@@ -28,22 +35,25 @@ def check_bounds(appends: Sequence[Append]) -> int:
     return total_bytes
 
 
-def check_expected(append: Append, version: int) -> None:
-    """Raises WrongVersion unless the stream, now at ``version`` (-1: not there), is as expected."""
-    expected = append.expected
+def check_expected(stream: str, expected: int | Expected, state: StreamState) -> None:
+    """Raises WrongVersion or StreamTombstoned unless the stream is as expected.
+
+    A deleted stream counts as none for NO_STREAM and EXISTS, and keeps its number for who names one.
+    """
+    if state.tombstoned:
+        raise StreamTombstoned(stream)
     match expected:
         case Expected.ANY:
             holds = True
-        case Expected.NO_STREAM:
-            holds = version == -1
+        case Expected.NO_STREAM | -1:
+            holds = not state.exists
         case Expected.EXISTS:
-            holds = version >= 0
+            holds = state.exists
         case _:
-            holds = version == expected
+            holds = state.version == expected
     if not holds:
-        raise WrongVersion(
-            append.stream, expected.value if isinstance(expected, Expected) else expected, version
-        )
+        shown = expected.value if isinstance(expected, Expected) else expected
+        raise WrongVersion(stream, shown, state.version)
 
 
 def repeated_result(append: Append, found: Sequence[Recorded | None]) -> Appended | None:

@@ -1,14 +1,40 @@
 """A twin that follows the store, and the fold of the store up to any moment."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
+from coldaisle.core.errors import StoreError
 from coldaisle.core.events.codec import decode
 from coldaisle.core.events.envelope import Fact, Recorded
+from coldaisle.core.reactor import form_number
 from coldaisle.core.store.port import MAX_PAGE_EVENTS, EventStore, Page
+from coldaisle.core.store.snapshots import Snapshots
 from coldaisle.core.twin import Twin, fold
+
+TWIN_SNAPSHOT = "twin"
+SNAPSHOT_EVENTS = 100_000
+"""A snapshot of the twin is saved after this many events, and at stop: what a start replays at most."""
+
+FOLD_MEANING = 1
+"""Raise it when ``fold`` makes another twin of the same history; a change of the twin's fields needs none."""
+
+TWIN_SCHEMA = form_number(Twin, FOLD_MEANING)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Twin)
+log = logging.getLogger(__name__)
+
+
+class History(Protocol):
+    """What a fold needs of a store; an archive beside a store has it too."""
+
+    async def read_all(self, *, after: int = 0, limit: int = MAX_PAGE_EVENTS) -> Page:
+        """See EventStore."""
+        ...
 
 
 def decode_known(events: Sequence[Recorded]) -> list[Fact]:
@@ -21,18 +47,49 @@ def advance(twin: Twin, page: Page) -> Twin:
     return replace(fold(twin, decode_known(page.events)), position=page.position)
 
 
+async def save_twin(snapshots: Snapshots, twin: Twin) -> None:
+    """Keep the twin as a snapshot."""
+    data = await asyncio.to_thread(_encoder.encode, twin)
+    await snapshots.save_snapshot(TWIN_SNAPSHOT, twin.position, TWIN_SCHEMA, data)
+
+
+async def load_twin(snapshots: Snapshots | None, at_most: int | None = None) -> Twin:
+    """The twin of the newest usable snapshot; an empty one when there is none."""
+    if snapshots is None:
+        return Twin()
+    found = await snapshots.load_snapshot(TWIN_SNAPSHOT, TWIN_SCHEMA, at_most=at_most)
+    if found is None:
+        return Twin()
+    try:
+        return await asyncio.to_thread(_decoder.decode, found.data)
+    except msgspec.MsgspecError as error:
+        log.warning("a snapshot of the twin does not decode", extra={"error": str(error)})
+        return Twin()
+
+
 class LiveTwin:
     """The current twin. ``run`` follows the store; readers take ``current`` and wait for ``beyond``."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, snapshots: Snapshots | None = None) -> None:
         self._store = store
+        self._snapshots = snapshots
+        self._saved_position = 0
         self._changed = asyncio.Event()
         self.current = Twin()
 
     async def run(self) -> None:
-        """Follow the store until cancelled."""
-        async for page in self._store.subscribe_all():
-            self._publish(advance(self.current, page))
+        """Follow the store until cancelled, from the newest snapshot on."""
+        if self.current.position == 0:
+            self._publish(await load_twin(self._snapshots))
+            self._saved_position = self.current.position
+        try:
+            async for page in self._store.subscribe_all(after=self.current.position):
+                self._publish(advance(self.current, page))
+                if self.current.position - self._saved_position >= SNAPSHOT_EVENTS:
+                    await self._save()
+        except asyncio.CancelledError:
+            await self._save()
+            raise
 
     async def beyond(self, position: int) -> Twin:
         """The first twin after ``position`` that this call sees; waits for it."""
@@ -49,13 +106,32 @@ class LiveTwin:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
+    async def _save(self) -> None:
+        """A snapshot that cannot be written costs the next start some time, and nothing else."""
+        if self._snapshots is None or self.current.position == self._saved_position:
+            return
+        twin = self.current
+        try:
+            await save_twin(self._snapshots, twin)
+        except StoreError as error:
+            log.warning("the twin's snapshot was not saved", extra={"error": str(error)})
+        self._saved_position = twin.position  # only now: a stop in the middle saves again
 
-async def twin_at(store: EventStore, position: int) -> Twin:
-    """The twin as it was at ``position``: the fold of the history up to there."""
-    twin = Twin()
+
+async def twin_at(store: History, position: int, snapshots: Snapshots | None = None) -> Twin:
+    """The twin as it was at ``position``: the nearest snapshot before it, and the history up to there."""
+    twin = await load_twin(snapshots, position)
     while twin.position < position:
         page = await store.read_all(after=twin.position, limit=min(MAX_PAGE_EVENTS, position - twin.position))
+        page = up_to(page, position)
+        twin = advance(twin, page)
         if not page.events:
             break
-        twin = advance(twin, page)
     return twin
+
+
+def up_to(page: Page, position: int) -> Page:
+    """The page without what lies beyond: where events were removed, a page reaches further than it counts."""
+    if page.position <= position:
+        return page
+    return Page([event for event in page.events if event.position <= position], position, caught_up=False)

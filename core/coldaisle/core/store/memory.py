@@ -5,16 +5,20 @@ import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 
+from msgspec.structs import replace
+
 from coldaisle.core.events.envelope import NewEvent, Recorded
 from coldaisle.core.store.check import check_bounds, check_expected, repeated_result
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
+    NO_STREAM_STATE,
     Append,
     Appended,
     EventFilter,
     Expected,
     Page,
+    StreamState,
 )
 
 
@@ -25,6 +29,7 @@ class MemoryStore:
         self._log: list[Recorded] = []
         self._streams: dict[str, list[Recorded]] = {}
         self._by_id: dict[bytes, Recorded] = {}
+        self._states: dict[str, StreamState] = {}
         self._checkpoints: dict[str, int] = {}
         self._changed = asyncio.Event()
 
@@ -49,18 +54,21 @@ class MemoryStore:
             self._log.append(event)
             self._streams.setdefault(event.stream, []).append(event)
             self._by_id[event.id] = event
+            state = self._states.get(event.stream, NO_STREAM_STATE)
+            self._states[event.stream] = replace(state, version=event.version)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         return results
 
     def _stage(self, append: Append, staged: list[Recorded]) -> Appended:
         own = [event for event in staged if event.stream == append.stream]
-        version = len(self._streams.get(append.stream, ())) + len(own) - 1
+        state = self._states.get(append.stream, NO_STREAM_STATE)
+        version = state.version + len(own)
         known = self._by_id | {event.id: event for event in staged}
         repeated = repeated_result(append, [known.get(event.id) for event in append.events])
         if repeated is not None:
             return repeated
-        check_expected(append, version)
+        check_expected(append.stream, append.expected, replace(state, version=version))
         position = len(self._log) + len(staged)
         recorded = max(time.time_ns(), self._log[-1].recorded if self._log else 0)
         for offset, new in enumerate(append.events, start=1):
@@ -72,9 +80,35 @@ class MemoryStore:
     ) -> list[Recorded]:
         """See EventStore."""
         events = self._streams.get(stream, [])
+        state = self._states.get(stream, NO_STREAM_STATE)
+        if state.tombstoned:
+            return []
+        first = state.truncate_before
         if backwards:
-            return events[: after if after >= 0 else None][::-1][:limit]
-        return events[after + 1 :][:limit]
+            return events[first : max(first, after) if after >= 0 else None][::-1][:limit]
+        return events[max(first, after + 1) :][:limit]
+
+    async def stream_state(self, stream: str) -> StreamState | None:
+        """See EventStore."""
+        return self._states.get(stream)
+
+    async def truncate_stream(self, stream: str, before_version: int) -> None:
+        """See EventStore."""
+        if (state := self._states.get(stream)) is not None:
+            first = max(0, min(before_version, state.version + 1))
+            self._states[stream] = replace(state, truncate_before=first)
+
+    async def delete_stream(self, stream: str, expected: int | Expected = Expected.ANY) -> None:
+        """See EventStore."""
+        state = self._states.get(stream, NO_STREAM_STATE)
+        check_expected(stream, expected, state)
+        await self.truncate_stream(stream, state.version + 1)
+
+    async def tombstone(self, stream: str, expected: int | Expected = Expected.ANY) -> None:
+        """See EventStore."""
+        state = self._states.get(stream, NO_STREAM_STATE)
+        check_expected(stream, expected, state)
+        self._states[stream] = StreamState(state.version, state.version + 1, tombstoned=True)
 
     async def read_all(
         self,

@@ -1,10 +1,13 @@
 """What an event store promises. One contract suite (``tests/core/store``) holds every adapter to it.
 
-1. Positions run from 1 without a gap and are never used twice; versions run from 0 in each stream.
+1. Positions are given from 1 without a gap and are never used twice; versions run from 0 in each stream.
+   Where retention removed events, readers meet holes: compare positions, never count them.
 2. An append, also one over many streams, happens whole or not at all.
 3. When ``append`` returns, the events are on disk.
 4. A repetition of an append (the same ids) answers with the first result; a part of one is refused.
 5. A refused append does not disturb its neighbours.
+6. Truncating, deleting and tombstoning hide events from ``read_stream`` at once. ``read_all`` shows the
+   history as it happened until retention removes the rows.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -43,6 +46,22 @@ class Appended(Struct, frozen=True):
     position: int
 
 
+class StreamState(Struct, frozen=True):
+    """How a stream stands: its last version (-1: never appended to), and what its readers may see."""
+
+    version: int
+    truncate_before: int = 0
+    tombstoned: bool = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether the stream has a visible end: appended to, neither deleted nor tombstoned."""
+        return self.version >= self.truncate_before and not self.tombstoned
+
+
+NO_STREAM_STATE = StreamState(-1)
+
+
 class EventFilter(Struct, frozen=True):
     """Which events to read. Empty tuples admit all; both must admit an event."""
 
@@ -76,7 +95,10 @@ class EventStore(Protocol):
     async def append(
         self, stream: str, events: Sequence[NewEvent], expected: int | Expected = Expected.ANY
     ) -> Appended:
-        """Append to one stream. Raises WrongVersion, DuplicateEvent, TooLarge, StoreFull."""
+        """Append to one stream.
+
+        Raises WrongVersion, DuplicateEvent, TooLarge, StreamTombstoned, StoreFull.
+        """
         ...
 
     async def append_many(self, appends: Sequence[Append]) -> list[Appended]:
@@ -88,6 +110,26 @@ class EventStore(Protocol):
     ) -> list[Recorded]:
         """Events of a stream with a version above ``after``; backwards: from the newest, below ``after``
         when it is not -1."""
+        ...
+
+    async def stream_state(self, stream: str) -> StreamState | None:
+        """How a stream stands; None when the store has never heard of it."""
+        ...
+
+    async def truncate_stream(self, stream: str, before_version: int) -> None:
+        """Hide the versions below ``before_version`` from readers of the stream; a lower one shows them again
+        as far as they are still stored."""
+        ...
+
+    async def delete_stream(self, stream: str, expected: int | Expected = Expected.ANY) -> None:
+        """Hide all of a stream; the next append goes on with its version numbers. Raises WrongVersion."""
+        ...
+
+    async def tombstone(self, stream: str, expected: int | Expected = Expected.ANY) -> None:
+        """Hide all of a stream, also one that never was, and refuse appends to it for ever.
+
+        Raises WrongVersion.
+        """
         ...
 
     async def read_all(

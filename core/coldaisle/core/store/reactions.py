@@ -6,14 +6,18 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from coldaisle.core.errors import StoreFull
+from coldaisle.core.errors import StoreError, StoreFull
 from coldaisle.core.events.streams import stream_of
-from coldaisle.core.reactor import Reaction, Reactor, stamp
+from coldaisle.core.reactor import Reaction, Reactor, Remembering, stamp
 from coldaisle.core.store.live import decode_known
-from coldaisle.core.store.port import Append, EventStore
+from coldaisle.core.store.port import Append, EventStore, Page
+from coldaisle.core.store.snapshots import Snapshots
 
 CHECKPOINT_EVENTS = 1_000
 """A checkpoint is saved after this many events without an answer, and after every answer."""
+
+SNAPSHOT_EVENTS = 200_000
+"""A reactor that remembers saves its state after this many events, and at stop."""
 
 FIRST_RETRY_SECONDS = 0.25
 MAX_RETRY_SECONDS = 10.0
@@ -36,17 +40,21 @@ class Waits:
 class ReactorRunner:
     """Keeps one reactor up with the store; ``position`` is how far it is.
 
-    At start it takes in the whole history and throws away what it answered before its checkpoint. After a
-    crash between an append and its checkpoint it answers again, under the same ids: the store keeps the
-    first. So a reaction is recorded exactly once. While the store is full it waits and tries again;
-    ``problem`` says so, and is empty otherwise.
+    At start it takes in the history, from its newest snapshot on when it has one, and throws away what it
+    answered before its checkpoint. After a crash between an append and its checkpoint it answers again,
+    under the same ids: the store keeps the first. So a reaction is recorded exactly once. While the store
+    is full it waits and tries again; ``problem`` says so, and is empty otherwise.
 
-    ``react`` runs in a thread, one call at a time: nothing but this runner may touch a reactor's state.
+    A snapshot is saved only where every answer up to it is stored. ``react`` runs in a thread, one call at
+    a time: nothing but this runner may touch a reactor's state.
     """
 
-    def __init__(self, store: EventStore, reactor: Reactor) -> None:
+    def __init__(self, store: EventStore, reactor: Reactor, snapshots: Snapshots | None = None) -> None:
         self._store = store
         self.reactor = reactor
+        self._snapshots = snapshots
+        self._saved_position = 0
+        self._state_is_at_position = True
         self.position = 0
         self.problem = ""
         self.caught_up = asyncio.Event()
@@ -54,19 +62,64 @@ class ReactorRunner:
     async def run(self) -> None:
         """Follow the store until cancelled."""
         done = saved = await self._store.load_checkpoint(self.reactor.name)
-        async for page in self._store.subscribe_all():
-            reactions = await asyncio.to_thread(self.reactor.react, decode_known(page.events))
-            new = [reaction for reaction in reactions if reaction.cause.position > done]
-            if new:
-                appends = appends_of(self.reactor.name, new)
-                await self._when_there_is_room(partial(self._store.append_many, appends))
-            self.position = page.position
-            if self.position > done and (new or self.position - saved >= CHECKPOINT_EVENTS):
-                saved = self.position
-                save = partial(self._store.save_checkpoint, self.reactor.name, saved)
-                await self._when_there_is_room(save)
-            if page.caught_up:
-                self.caught_up.set()
+        await self._load()
+        try:
+            async for page in self._store.subscribe_all(after=self.position):
+                answered = await self._take(page, done)
+                if self.position > done and (answered or self.position - saved >= CHECKPOINT_EVENTS):
+                    saved = self.position
+                    save = partial(self._store.save_checkpoint, self.reactor.name, saved)
+                    await self._when_there_is_room(save)
+                if self.position - self._saved_position >= SNAPSHOT_EVENTS:
+                    await self._save()
+                if page.caught_up:
+                    self.caught_up.set()
+        except asyncio.CancelledError:
+            await self._save()
+            raise
+
+    async def _take(self, page: Page, done: int) -> bool:
+        """React to a page and store the answers; whether there were any beyond ``done``."""
+        self._state_is_at_position = False
+        reactions = await asyncio.to_thread(self.reactor.react, decode_known(page.events))
+        new = [reaction for reaction in reactions if reaction.cause.position > done]
+        if new:
+            appends = appends_of(self.reactor.name, new)
+            await self._when_there_is_room(partial(self._store.append_many, appends))
+        self.position = page.position
+        self._state_is_at_position = True
+        return bool(new)
+
+    async def _load(self) -> None:
+        reactor = self.reactor
+        if self._snapshots is None or not isinstance(reactor, Remembering):
+            return
+        name = snapshot_name(reactor.name)
+        found = await self._snapshots.load_snapshot(name, reactor.snapshot_schema)
+        if found is None:
+            return
+        try:
+            await asyncio.to_thread(reactor.load, found.data)
+        except ValueError as error:
+            log.warning("a reactor's snapshot does not fit", extra={"snapshot": name, "error": str(error)})
+            return
+        self.position = self._saved_position = found.position
+
+    async def _save(self) -> None:
+        """A snapshot that cannot be written costs the next start some time, and nothing else."""
+        reactor = self.reactor
+        if self._snapshots is None or not isinstance(reactor, Remembering):
+            return
+        if not self._state_is_at_position or self.position == self._saved_position:
+            return
+        try:
+            data = await asyncio.to_thread(reactor.save)
+            await self._snapshots.save_snapshot(
+                snapshot_name(reactor.name), self.position, reactor.snapshot_schema, data
+            )
+        except StoreError as error:
+            log.warning("a reactor's state was not saved", extra={"error": str(error)})
+        self._saved_position = self.position  # only now: a stop in the middle saves again
 
     async def _when_there_is_room(self, write: Callable[[], Awaitable[object]]) -> None:
         waits = Waits()
@@ -81,6 +134,11 @@ class ReactorRunner:
             else:
                 self.problem = ""
                 return
+
+
+def snapshot_name(reactor: str) -> str:
+    """The name of a reactor's snapshots."""
+    return f"reactor/{reactor}"
 
 
 def appends_of(name: str, reactions: list[Reaction]) -> list[Append]:

@@ -5,7 +5,6 @@ as far as the disk keeps what it said it wrote.
 """
 
 import asyncio
-import fcntl
 import os
 import threading
 from collections import deque
@@ -16,9 +15,12 @@ from typing import TypeVar, cast
 
 import apsw
 
-from coldaisle.core.errors import StoreError, StoreLocked
+from coldaisle.core.errors import StoreError, StoreUnreadable
 from coldaisle.core.events.envelope import NewEvent, Recorded
+from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_bounds
+from coldaisle.core.store.cipher import StoreKey
+from coldaisle.core.store.lock import lock
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
@@ -27,9 +29,11 @@ from coldaisle.core.store.port import (
     EventFilter,
     Expected,
     Page,
+    StreamState,
 )
 from coldaisle.core.store.sqlite_schema import open_reader, open_writer, translate
-from coldaisle.core.store.sqlite_writer import Request, Row, Writer
+from coldaisle.core.store.sqlite_streams import delete_stream, stream_state, tombstone, truncate_stream
+from coldaisle.core.store.sqlite_writer import LAST_POSITION, Job, Request, Row, Writer
 
 MAX_QUEUED_BYTES = 64 << 20
 """Bytes that may wait for the writer; further appends wait, so that a slow disk pushes back."""
@@ -43,14 +47,29 @@ _COLUMNS = (
     "position, stream_id, version, id, type, schema, time, recorded, actor, data, "
     "correlation_id, causation_id"
 )
+_VISIBLE = "(SELECT id FROM stream WHERE name = ? AND NOT tombstoned)"
+_FIRST_VISIBLE = "(SELECT truncate_before FROM stream WHERE name = ?)"
 Result = TypeVar("Result")
 
 
 class SqliteStore:
-    """An EventStore in one file. An async context manager; ``read_only`` opens beside a running writer."""
+    """An EventStore in one file. An async context manager; ``read_only`` opens beside a running writer.
 
-    def __init__(self, path: Path, *, read_only: bool = False, max_bytes: int | None = None) -> None:
+    With a ``key`` the file is encrypted; with ``chain`` every append is linked into a keyed hash chain.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        max_bytes: int | None = None,
+        key: StoreKey | None = None,
+        chain: ChainKeys | None = None,
+    ) -> None:
         self.path = path
+        self._key = key
+        self._chain = chain
         self._read_only = read_only
         self._max_bytes = max_bytes
         self._writer: Writer | None = None
@@ -65,14 +84,13 @@ class SqliteStore:
 
     async def __aenter__(self) -> "SqliteStore":
         if not self._read_only:
-            self._lock_file = _lock(self.path)
+            self._lock_file = lock(self.path)
             try:
-                connection = await asyncio.to_thread(open_writer, self.path, self._max_bytes)
+                self._writer = await asyncio.to_thread(self._start_writer, asyncio.get_running_loop())
             except BaseException:
                 os.close(self._lock_file)
                 raise
-            self._writer = Writer(connection, self.path, asyncio.get_running_loop(), self._wake)
-        await self._read(lambda _: None)
+        await self.inspect(lambda _: None)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -83,6 +101,16 @@ class SqliteStore:
             await asyncio.to_thread(self._writer.close)  # the last to close: it takes in the WAL
         if self._lock_file is not None:
             os.close(self._lock_file)
+
+    def _start_writer(self, loop: asyncio.AbstractEventLoop) -> Writer:
+        connection = open_writer(self.path, self._max_bytes, self._key)
+        try:
+            return Writer(connection, self.path, loop, self._wake, self._chain)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, apsw.Error):
+                raise translate(error, self.path) from error
+            raise
 
     async def append(
         self, stream: str, events: Sequence[NewEvent], expected: int | Expected = Expected.ANY
@@ -102,15 +130,15 @@ class SqliteStore:
     async def load_checkpoint(self, consumer: str) -> int:
         """See EventStore."""
         query = "SELECT ifnull((SELECT position FROM checkpoint WHERE consumer = ?), 0)"
-        return await self._read(lambda connection: int(connection.execute(query, (consumer,)).get))
+        return await self.inspect(lambda connection: int(connection.execute(query, (consumer,)).get))
 
     async def head(self) -> int:
         """See EventStore."""
-        return await self._read(_head)
+        return await self.inspect(_head)
 
     async def position_at(self, time: int) -> int:
         """See EventStore: a binary search, because ``recorded`` never falls along positions."""
-        return await self._read(lambda connection: _position_at(connection, time))
+        return await self.inspect(lambda connection: _position_at(connection, time))
 
     async def read_stream(
         self, stream: str, *, after: int = -1, limit: int = MAX_PAGE_EVENTS, backwards: bool = False
@@ -119,10 +147,43 @@ class SqliteStore:
         bound, order = ("<", "DESC") if backwards else (">", "ASC")
         edge = (1 << 62) if backwards and after < 0 else after
         query = (
-            f"SELECT {_COLUMNS} FROM event WHERE stream_id = (SELECT id FROM stream WHERE name = ?) "
+            f"SELECT {_COLUMNS} FROM event WHERE stream_id = {_VISIBLE} AND version >= {_FIRST_VISIBLE} "
             f"AND version {bound} ? ORDER BY version {order} LIMIT ?"
         )
-        return await self._read(lambda connection: self._records(connection, query, (stream, edge, limit)))
+        return await self.inspect(
+            lambda connection: self._records(connection, query, (stream, stream, edge, limit))
+        )
+
+    async def stream_state(self, stream: str) -> StreamState | None:
+        """See EventStore."""
+        return await self.inspect(lambda connection: stream_state(connection, stream))
+
+    async def truncate_stream(self, stream: str, before_version: int) -> None:
+        """See EventStore."""
+        await self.maintain(lambda connection: truncate_stream(connection, stream, before_version))
+
+    async def delete_stream(self, stream: str, expected: int | Expected = Expected.ANY) -> None:
+        """See EventStore."""
+        await self.maintain(lambda connection: delete_stream(connection, stream, expected))
+
+    async def tombstone(self, stream: str, expected: int | Expected = Expected.ANY) -> None:
+        """See EventStore."""
+        await self.maintain(lambda connection: tombstone(connection, stream, expected))
+
+    async def maintain(self, job: Callable[[apsw.Connection], Result], *, transaction: bool = True) -> Result:
+        """Run ``job`` in the writer's thread, between two groups of appends, in a transaction of its own.
+
+        Keep it short: appends wait meanwhile. Its changes are whole or none, and what it raises comes here.
+        ``transaction=False`` is for what SQLite does not allow inside one (VACUUM, checkpointing the WAL).
+        """
+        writer = self._writing()
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        writer.submit(Job(answer, job, transaction))
+        return cast("Result", await answer)  # the writer answers with what the job returned
+
+    async def inspect(self, job: Callable[[apsw.Connection], Result]) -> Result:
+        """Run ``job`` in a reader's thread, on a connection that cannot write; leave no transaction open."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_reader, job)
 
     async def read_all(
         self,
@@ -134,7 +195,7 @@ class SqliteStore:
     ) -> Page:
         """See EventStore."""
         read = self._page_backwards if backwards else self._page
-        return await self._read(lambda connection: read(connection, after, limit, only))
+        return await self.inspect(lambda connection: read(connection, after, limit, only))
 
     async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
         """See EventStore. The wake-up is armed before each read: no commit falls between."""
@@ -155,8 +216,7 @@ class SqliteStore:
     async def _submit(
         self, size_bytes: int, *, appends: Sequence[Append] = (), checkpoint: tuple[str, int] | None = None
     ) -> list[Appended]:
-        if self._writer is None:
-            raise StoreError(f"{self.path} is open read-only: open it for writing to append")
+        writer = self._writing()
         while self._queued_bytes and self._queued_bytes + size_bytes > MAX_QUEUED_BYTES:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -164,8 +224,13 @@ class SqliteStore:
         self._queued_bytes += size_bytes
         answer: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(lambda _: self._release(size_bytes))
-        self._writer.submit(Request(answer, appends, checkpoint))
+        writer.submit(Request(answer, appends, checkpoint))
         return await answer
+
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise StoreError(f"{self.path} is open read-only: open it for writing to append")
+        return self._writer
 
     def _release(self, size_bytes: int) -> None:
         self._queued_bytes -= size_bytes
@@ -179,14 +244,11 @@ class SqliteStore:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def _read(self, read: Callable[[apsw.Connection], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_reader, read)
-
     def _with_reader(self, read: Callable[[apsw.Connection], Result]) -> Result:
         """In a reader thread: each has a connection of its own and keeps no transaction open."""
         try:
             if not hasattr(self._local, "connection"):
-                self._local.connection = open_reader(self.path)
+                self._local.connection = open_reader(self.path, self._key)
                 self._readers.append(self._local.connection)
             return read(self._local.connection)
         except apsw.Error as error:
@@ -227,27 +289,16 @@ class SqliteStore:
         except KeyError:
             known = connection.execute("SELECT id, name FROM stream").fetchall()
             names.update(cast("list[tuple[int, str]]", known))
+        try:
             return [Recorded(row[0], names[row[1]], *row[2:]) for row in rows]
-
-
-def _lock(path: Path) -> int:
-    """A lock that ends with the process: two writers would each believe in their own positions."""
-    try:
-        lock_file = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise StoreError(f"{path}.lock cannot be made ({error.strerror}): check the folder") from error
-    try:
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock_file)
-        raise StoreLocked(
-            f"another process writes to {path}: stop it, or open the store read-only"
-        ) from error
-    return lock_file
+        except KeyError as error:
+            raise StoreUnreadable(
+                f"{self.path}: an event is of stream {error}, which is not there: restore a backup"
+            ) from error
 
 
 def _head(connection: apsw.Connection) -> int:
-    return int(connection.execute("SELECT ifnull(max(position), 0) FROM event").get)
+    return int(connection.execute(LAST_POSITION).get)
 
 
 def _position_at(connection: apsw.Connection, time: int) -> int:
@@ -257,7 +308,8 @@ def _position_at(connection: apsw.Connection, time: int) -> int:
         recorded = connection.execute(
             "SELECT recorded FROM event WHERE position >= ? ORDER BY position LIMIT 1", (middle,)
         ).get
-        low, high = (middle, high) if recorded <= time else (low, middle - 1)
+        early = recorded is not None and recorded <= time  # None: the last events were removed
+        low, high = (middle, high) if early else (low, middle - 1)
     return low
 
 

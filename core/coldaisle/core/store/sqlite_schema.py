@@ -1,10 +1,13 @@
 """The SQLite file of a store: how it is laid out, opened and recognised."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 
 from coldaisle.core.errors import SchemaTooNew, StoreError, StoreFull, StoreUnreadable
+from coldaisle.core.store.cipher import StoreKey, unlock
 
 APPLICATION_ID = 0x434F4C44  # "COLD", so that file(1) and we know our own
 SCHEMA_VERSION = 1
@@ -13,7 +16,9 @@ BUSY_MILLISECONDS = 10_000
 WAL_CHECKPOINT_PAGES = 4_000
 
 _SCHEMA = """
-CREATE TABLE stream(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL);
+CREATE TABLE stream(
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
+  truncate_before INTEGER NOT NULL DEFAULT 0, tombstoned INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE event(
   position INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, version INTEGER NOT NULL, id BLOB NOT NULL,
   type TEXT NOT NULL, schema INTEGER NOT NULL, time INTEGER NOT NULL, recorded INTEGER NOT NULL,
@@ -21,37 +26,60 @@ CREATE TABLE event(
 CREATE UNIQUE INDEX event_by_stream ON event(stream_id, version);
 CREATE UNIQUE INDEX event_by_id ON event(id);
 CREATE TABLE checkpoint(consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE batch(last_position INTEGER PRIMARY KEY, hash BLOB NOT NULL, digests BLOB NOT NULL);
+CREATE TABLE removed(position INTEGER PRIMARY KEY, digest BLOB NOT NULL);
+CREATE TABLE segment(
+  first_position INTEGER PRIMARY KEY, last_position INTEGER NOT NULL, events INTEGER NOT NULL,
+  file TEXT NOT NULL, sha256 BLOB NOT NULL);
+CREATE TABLE snapshot(
+  name TEXT NOT NULL, position INTEGER NOT NULL, schema INTEGER NOT NULL, sha256 BLOB NOT NULL,
+  data BLOB NOT NULL, PRIMARY KEY(name, position)) WITHOUT ROWID;
+CREATE TABLE retention(category TEXT PRIMARY KEY, max_age_seconds INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE setting(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+INSERT INTO setting VALUES('store_id', randomblob(16));
 """
 
 
-def open_writer(path: Path, max_bytes: int | None) -> apsw.Connection:
+def open_writer(path: Path, max_bytes: int | None, key: StoreKey | None = None) -> apsw.Connection:
     """The one connection that writes; makes the file when it is not there."""
-    try:
-        connection = apsw.Connection(str(path))
-        connection.set_busy_timeout(BUSY_MILLISECONDS)
-        connection.execute(f"PRAGMA page_size={PAGE_BYTES}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}")
+    with _opening(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, key) as connection:
+        for pragma in (
+            f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=FULL",
+            f"wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
+        ):  # fmt: skip
+            connection.execute(f"PRAGMA {pragma}").fetchall()
         if max_bytes is not None:
             connection.execute(f"PRAGMA max_page_count={max(1, max_bytes // PAGE_BYTES)}")
         if connection.pragma("application_id") == 0 and not connection.pragma("user_version"):
             _create(connection, path)
         check_schema(connection, path)
-    except apsw.Error as error:
-        raise translate(error, path) from error
-    return connection
+        return connection
 
 
-def open_reader(path: Path) -> apsw.Connection:
+def open_reader(path: Path, key: StoreKey | None = None) -> apsw.Connection:
     """A connection that cannot write."""
     if not path.exists():
         raise StoreUnreadable(f"there is no store at {path}: name the file that `coldaisle serve` writes")
-    try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(BUSY_MILLISECONDS)
+    with _opening(path, apsw.SQLITE_OPEN_READONLY, key) as connection:
         check_schema(connection, path)
-    except apsw.Error as error:
-        raise translate(error, path) from error
-    return connection
+        return connection
+
+
+@contextlib.contextmanager
+def _opening(path: Path, flags: int, key: StoreKey | None) -> Iterator[apsw.Connection]:
+    """A connection that stays open when all goes well, and errors as ours when not."""
+    connection = None
+    try:
+        connection = apsw.Connection(str(path), flags=flags)
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        unlock(connection, path, key)
+        yield connection
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, apsw.Error):
+            raise translate(error, path) from error
+        raise
 
 
 def check_schema(connection: apsw.Connection, path: Path) -> None:

@@ -9,23 +9,31 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import apsw
 from msgspec import Struct
+from msgspec.structs import replace
 
 from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import NewEvent, Recorded
+from coldaisle.core.store.chain import Fields
+from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_expected, repeated_result
-from coldaisle.core.store.port import Append, Appended
+from coldaisle.core.store.port import NO_STREAM_STATE, Append, Appended, StreamState
+from coldaisle.core.store.sqlite_chain import open_chain
 from coldaisle.core.store.sqlite_schema import translate
 
 MAX_GROUP_EVENTS = 20_000
 """Events in one transaction; what comes beyond waits for the next."""
 
 _INSERT_EVENT = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
-_UPSERT_STREAM = "INSERT INTO stream VALUES(?,?,?) ON CONFLICT(id) DO UPDATE SET version=excluded.version"
+_UPSERT_STREAM = (
+    "INSERT INTO stream(id, name, version) VALUES(?,?,?) "
+    "ON CONFLICT(id) DO UPDATE SET version=excluded.version"
+)
 _UPSERT_CHECKPOINT = (
     "INSERT INTO checkpoint VALUES(?,?) ON CONFLICT(consumer) DO UPDATE SET position=excluded.position"
 )
@@ -33,6 +41,17 @@ _BY_ID = (
     "SELECT e.position, s.name, e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, x'', "
     "e.correlation_id, e.causation_id FROM event e JOIN stream s ON s.id = e.stream_id WHERE e.id = ?"
 )
+
+LAST_POSITION = (
+    "SELECT max(ifnull((SELECT max(position) FROM event), 0), "
+    "ifnull((SELECT value FROM setting WHERE key = 'last_position'), 0))"
+)
+"""Maintenance notes it before it removes rows: positions are never used twice, also when the last ones go."""
+_LAST_RECORDED = (
+    "SELECT max(ifnull((SELECT recorded FROM event ORDER BY position DESC LIMIT 1), 0), "
+    "ifnull((SELECT value FROM setting WHERE key = 'last_recorded'), 0))"
+)
+PUT_SETTING = "INSERT INTO setting VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
 
 Row = tuple[int, int, int, bytes, str, int, int, int, str, bytes, bytes | None, bytes | None]
 log = logging.getLogger(__name__)
@@ -46,9 +65,17 @@ class Request(Struct, frozen=True):
     checkpoint: tuple[str, int] | None = None
 
 
+class Job(Struct, frozen=True):
+    """Maintenance that runs alone, between two groups; its result comes through ``answer``."""
+
+    answer: "asyncio.Future[object]"
+    work: Callable[[apsw.Connection], object]
+    transaction: bool = True
+
+
 class _Stream(Struct, frozen=True):
     id: int
-    version: int
+    state: StreamState
 
 
 class _Group:
@@ -92,13 +119,13 @@ class _Group:
             if repeated is not None:
                 return repeated
         stream = self._stream(append.stream)
-        check_expected(append, stream.version)
+        check_expected(append.stream, append.expected, stream.state)
         before.append((append.stream, self.streams.get(append.stream)))
         self._add_rows(append.stream, stream, events)
-        return Appended(stream.version + len(events), self.position)
+        return Appended(stream.state.version + len(events), self.position)
 
     def _add_rows(self, name: str, stream: _Stream, events: Sequence[NewEvent]) -> None:
-        position, version, recorded, stream_id = self.position, stream.version, self.recorded, stream.id
+        position, version, recorded, stream_id = self.position, stream.state.version, self.recorded, stream.id
         for event in events:
             position += 1
             version += 1
@@ -109,14 +136,18 @@ class _Group:
             self.rows.append(row)
             self.by_id[event.id] = (name, row)
         self.position = position
-        self.streams[name] = _Stream(stream_id, version)
+        self.streams[name] = _Stream(stream_id, replace(stream.state, version=version))
 
     def _stream(self, name: str) -> _Stream:
         known = self.streams.get(name) or self.writer.stream(name)
         if known is None:
-            known = _Stream(self.next_stream_id, -1)
+            known = _Stream(self.next_stream_id, NO_STREAM_STATE)
             self.next_stream_id += 1
         return known
+
+    def fields(self) -> Iterator[Fields]:
+        """The staged events in order, under their streams' names."""
+        return ((row[0], name, *row[2:]) for name, row in self.by_id.values())
 
     def _find(self, event: NewEvent) -> Recorded | None:
         staged = self.by_id.get(event.id)
@@ -135,25 +166,22 @@ class Writer:
         path: Path,
         loop: asyncio.AbstractEventLoop,
         wake: Callable[[], None],
+        chain_keys: ChainKeys | None = None,
     ) -> None:
         self._connection = connection
         self._path = path
         self._loop = loop
         self._wake = wake
-        self._queue: list[Request] = []
+        self._queue: list[Request | Job] = []
         self._ready = threading.Condition()
         self._closing = False
-        self._streams: dict[str, _Stream] = {}
-        self.position: int = connection.execute("SELECT ifnull(max(position), 0) FROM event").get
-        self.next_stream_id: int = connection.execute("SELECT ifnull(max(id), 0) + 1 FROM stream").get
-        self._recorded: int = connection.execute(
-            "SELECT ifnull((SELECT recorded FROM event ORDER BY position DESC LIMIT 1), 0)"
-        ).get
+        self._chain_keys = chain_keys
+        self._refresh()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, request: Request) -> None:
-        """Queue a request; its answer comes through its future."""
+    def submit(self, request: Request | Job) -> None:
+        """Queue work; its answer comes through its future."""
         with self._ready:
             if self._closing:
                 raise StoreError(f"{self._path} is closed")
@@ -173,10 +201,11 @@ class Writer:
         known = self._streams.get(name)
         if known is None:
             row = self._connection.execute(
-                "SELECT id, version FROM stream WHERE name = ?", (name,)
+                "SELECT id, version, truncate_before, tombstoned FROM stream WHERE name = ?", (name,)
             ).fetchone()
             if row is not None:
-                known = self._streams[name] = _Stream(*row)
+                state = StreamState(row[1], row[2], bool(row[3]))
+                known = self._streams[name] = _Stream(row[0], state)
         return known
 
     def find(self, event_id: bytes) -> Recorded | None:
@@ -184,25 +213,65 @@ class Writer:
         row = self._connection.execute(_BY_ID, (event_id,)).fetchone()
         return None if row is None else Recorded(*row)
 
+    def _refresh(self) -> None:
+        """What the file says now; also after work that may have changed anything in it."""
+        connection = self._connection
+        self._streams: dict[str, _Stream] = {}
+        self.position: int = connection.execute(LAST_POSITION).get
+        self._recorded: int = connection.execute(_LAST_RECORDED).get
+        self.next_stream_id: int = connection.execute("SELECT ifnull(max(id), 0) + 1 FROM stream").get
+        self._chain = open_chain(connection, self._path, self.position, self._chain_keys)
+
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
-            answers = self._commit(group)
-            self._loop.call_soon_threadsafe(self._answer, group, answers)
+            if isinstance(group, Job):
+                done = self._maintain(group)
+                self._loop.call_soon_threadsafe(self._settle, group.answer, done)
+            else:
+                answers = self._commit(group)
+                self._loop.call_soon_threadsafe(self._answer, group, answers)
 
-    def _next_group(self) -> list[Request] | None:
+    def _next_group(self) -> list[Request] | Job | None:
         with self._ready:
             while not self._queue:
                 if self._closing:
                     return None
                 self._ready.wait()
-            taken = events = 0
-            for request in self._queue:
-                events += sum(len(append.events) for append in request.appends)
+            taken: list[Request] = []
+            events = 0
+            for item in self._queue:
+                if isinstance(item, Job):
+                    if not taken:
+                        return cast("Job", self._queue.pop(0))  # it is the first
+                    break
+                events += sum(len(append.events) for append in item.appends)
                 if taken and events > MAX_GROUP_EVENTS:
                     break
-                taken += 1
-            group, self._queue = self._queue[:taken], self._queue[taken:]
-            return group
+                taken.append(item)
+            del self._queue[: len(taken)]
+            return taken
+
+    def _maintain(self, job: Job) -> object:
+        """The job's result, or what it raised; its changes are on disk whole, or not at all."""
+        connection = self._connection
+        try:
+            if not job.transaction:
+                return job.work(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            for key, value in (("last_position", self.position), ("last_recorded", self._recorded)):
+                connection.execute(PUT_SETTING, (key, value))
+            result = job.work(connection)
+            connection.execute("COMMIT")
+        except apsw.Error as error:
+            return translate(error, self._path)
+        except Exception as error:  # the caller's job: what it raises is the caller's, the writer goes on
+            return error
+        else:
+            return result
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._refresh()
 
     def _commit(self, requests: list[Request]) -> list[list[Appended] | StoreError]:
         """Every request's result or refusal; all of them are on disk, or none is."""
@@ -230,14 +299,18 @@ class Writer:
                     answers.append(refusal)
             connection.executemany(_INSERT_EVENT, group.rows)
             connection.executemany(
-                _UPSERT_STREAM, [(s.id, name, s.version) for name, s in group.streams.items()]
+                _UPSERT_STREAM, [(s.id, name, s.state.version) for name, s in group.streams.items()]
             )
             connection.executemany(_UPSERT_CHECKPOINT, [r.checkpoint for r in requests if r.checkpoint])
+            if self._chain is not None and group.rows:
+                self._chain.link(connection, group.position, group.fields())
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        if self._chain is not None and group.rows:
+            self._chain.commit()
         self._streams |= group.streams
         self.position, self.next_stream_id = group.position, group.next_stream_id
         self._recorded = group.recorded
@@ -246,10 +319,13 @@ class Writer:
     def _answer(self, group: list[Request], answers: list[list[Appended] | StoreError]) -> None:
         """On the event loop: a caller that gave up must not keep its neighbours waiting."""
         for request, answer in zip(group, answers, strict=True):
-            if request.answer.done():
-                continue
-            if isinstance(answer, StoreError):
-                request.answer.set_exception(answer)
-            else:
-                request.answer.set_result(answer)
+            self._settle(request.answer, answer)
         self._wake()
+
+    def _settle(self, future: "asyncio.Future[Any]", answer: object) -> None:
+        if future.done():
+            return
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

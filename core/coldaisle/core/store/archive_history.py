@@ -1,0 +1,113 @@
+"""The whole history, also what was archived: segment files and the store, merged by position."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from coldaisle.core.errors import StoreError
+from coldaisle.core.events.envelope import Recorded
+from coldaisle.core.store.archive import Segment, SegmentReader
+from coldaisle.core.store.port import EVERYTHING, MAX_PAGE_EVENTS, EventFilter, Page
+from coldaisle.core.store.sqlite import SqliteStore
+
+ARCHIVE_FOLDER = "archive/folder"
+"""The setting that remembers where segments were last written."""
+
+MAX_OPEN_SEGMENTS = 8
+"""Segments kept open, a digest already compared; more only where more of them overlap."""
+
+
+class ArchivedHistory:
+    """Reads a store together with its segments. What folds a history may be given this instead of a store."""
+
+    def __init__(self, store: SqliteStore, folder: Path | None = None) -> None:
+        self._store = store
+        self._folder = folder
+        self._open: OrderedDict[str, SegmentReader] = OrderedDict()
+
+    async def read_all(
+        self, *, after: int = 0, limit: int = MAX_PAGE_EVENTS, only: EventFilter = EVERYTHING
+    ) -> Page:
+        """As EventStore, forwards. Raises StoreUnreadable when a segment is missing or is another file."""
+        page = await self._store.read_all(after=after, limit=limit, only=only)
+        segments = await self._known_segments()
+        if not any(segment.last_position > after for segment in segments):
+            return page
+        return await self._store.inspect(lambda _: self._merged(segments, page, after, limit, only))
+
+    async def head(self) -> int:
+        """See EventStore."""
+        return await self._store.head()
+
+    async def load_checkpoint(self, consumer: str) -> int:
+        """See EventStore."""
+        return await self._store.load_checkpoint(consumer)
+
+    async def _known_segments(self) -> list[Segment]:
+        """Read after each page: what a scavenge removed before the page is in a segment known by now."""
+        segments, remembered = await self._store.inspect(_load)
+        if self._folder is None and segments:
+            if not remembered:
+                raise StoreError("this store has archived events: name the archive's folder")
+            self._folder = Path(remembered)
+        return segments
+
+    def _merged(self, segments: list[Segment], page: Page, after: int, limit: int, only: EventFilter) -> Page:
+        """What lies in segments up to the page's end, and the page; an event in both is the same event."""
+        archived = [
+            self._events(segment, after, page.position)
+            for segment in segments
+            if segment.last_position > after and segment.first_position <= page.position
+        ]
+        merged = merge(page.events, *archived, key=lambda event: event.position)
+        wanted = (event for event in _distinct(merged) if only.admits(event))
+        events = list(islice(wanted, limit + 1))
+        if len(events) <= limit:
+            return Page(events, page.position, page.caught_up)
+        return Page(events[:limit], events[limit - 1].position, caught_up=False)
+
+    def _events(self, segment: Segment, after: int, end: int) -> Iterator[Recorded]:
+        for event in self._reader(segment).events(after):
+            if event.position > end:
+                return
+            yield event
+
+    def _reader(self, segment: Segment) -> SegmentReader:
+        reader = self._open.get(segment.file)
+        if reader is None:
+            assert self._folder is not None  # known as soon as there is a segment
+            reader = self._open[segment.file] = SegmentReader(self._folder, segment)
+        self._open.move_to_end(segment.file)
+        if len(self._open) > MAX_OPEN_SEGMENTS:
+            self._open.popitem(last=False)
+        return reader
+
+
+def segments_of(connection: apsw.Connection) -> list[Segment]:
+    """All segments that the store knows, by first position."""
+    query = "SELECT first_position, last_position, events, file, sha256 FROM segment ORDER BY first_position"
+    rows = cast("list[tuple[int, int, int, str, bytes]]", connection.execute(query).fetchall())
+    return [Segment(*row) for row in rows]
+
+
+def archive_folder(connection: apsw.Connection) -> str:
+    """Where segments were last written; empty when never."""
+    found = connection.execute("SELECT value FROM setting WHERE key = ?", (ARCHIVE_FOLDER,)).get
+    return found.decode() if isinstance(found, bytes) else ""
+
+
+def _load(connection: apsw.Connection) -> tuple[list[Segment], str]:
+    return segments_of(connection), archive_folder(connection)
+
+
+def _distinct(events: Iterator[Recorded]) -> Iterator[Recorded]:
+    position = 0
+    for event in events:
+        if event.position != position:
+            position = event.position
+            yield event

@@ -1,0 +1,122 @@
+"""A store's file as another file, whole and compact, while the server goes on writing.
+
+``VACUUM INTO`` reads one consistent state and keeps no writer waiting. The copy is made under another name,
+checked, synced, and only then given its name: a backup that is there is a backup that can be read.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+from msgspec import Struct
+
+from coldaisle.core.errors import StoreError, StoreUnreadable
+from coldaisle.core.store.cipher import StoreKey
+from coldaisle.core.store.sqlite_schema import check_schema, open_reader, translate
+from coldaisle.core.store.sqlite_writer import LAST_POSITION
+
+PROGRESS_STEPS = 20_000
+"""SQLite's virtual machine steps between two reports of progress."""
+
+Progress = Callable[[int, int], None]
+"""Takes bytes written and bytes expected at most."""
+
+log = logging.getLogger(__name__)
+
+
+class BackedUp(Struct, frozen=True):
+    """What a backup holds."""
+
+    path: Path
+    bytes: int
+    head: int
+
+
+def backup(
+    source: Path, target: Path, progress: Progress = lambda *_: None, *, key: StoreKey | None = None
+) -> BackedUp:
+    """Copy the store to a new file, under the same key. Blocks for as long as the disk takes.
+
+    Raises StoreError when the target is there already, StoreUnreadable when the source is damaged.
+    """
+    require_absent(target)
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)  # what a killed backup left
+    connection = open_reader(source, key)
+    try:
+        _vacuum_into(connection, source, partial, progress)
+        head = _checked_head(partial, key)
+        _sync(partial)
+        os.link(partial, target)  # unlike a rename, never replaces what came meanwhile
+    except FileExistsError as error:
+        raise StoreError(f"{target} is there already: name a new file") from error
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written ({error.strerror}): check the folder") from error
+    finally:
+        connection.close()
+        partial.unlink(missing_ok=True)
+    _sync(target.parent)
+    return BackedUp(target, target.stat().st_size, head)
+
+
+def restore(
+    source: Path, target: Path, progress: Progress = lambda *_: None, *, key: StoreKey | None = None
+) -> BackedUp:
+    """Put a backup where a server will look for its store; only where no store is. Blocks."""
+    for leftover in (target, *beside(target)):
+        require_absent(leftover)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return backup(source, target, progress, key=key)
+
+
+def beside(path: Path) -> tuple[Path, Path]:
+    """The files that SQLite keeps beside a store; they hold events too."""
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def require_absent(path: Path) -> None:
+    """Raises StoreError when there is anything at the path."""
+    if path.exists():
+        raise StoreError(f"{path} is there already, and nothing is overwritten: name another place")
+
+
+def _vacuum_into(connection: apsw.Connection, source: Path, partial: Path, progress: Progress) -> None:
+    expected = source.stat().st_size + sum(each.stat().st_size for each in beside(source) if each.exists())
+
+    def report() -> bool:
+        written = partial.stat().st_size if partial.exists() else 0
+        progress(min(written, expected), expected)
+        return False  # True would abort
+
+    connection.set_progress_handler(report, PROGRESS_STEPS)
+    try:
+        connection.execute("VACUUM INTO ?", (str(partial),))
+    except apsw.Error as error:
+        raise translate(error, source) from error
+    progress(expected, expected)
+
+
+def _checked_head(path: Path, key: StoreKey | None) -> int:
+    """The copy's last position; raises when it does not read back."""
+    try:
+        connection = open_reader(path, key)
+        try:
+            check_schema(connection, path)
+            found = connection.execute("PRAGMA quick_check(1)").get
+            if found != "ok":
+                raise StoreUnreadable(f"the copy did not read back ({found}): check the disk, and the source")
+            return int(connection.execute(LAST_POSITION).get)
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise translate(error, path) from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,135 @@
+"""Whether a store's file is what it should be: a quick look at every start, a thorough one when asked.
+
+The quick look costs milliseconds whatever the size: header, schema, the last page of the log, and that the
+newest events follow each other without a hole. The thorough one reads everything.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from coldaisle.core.errors import StoreError, StoreUnreadable
+from coldaisle.core.store.archive import SegmentReader
+from coldaisle.core.store.archive_history import archive_folder, segments_of
+from coldaisle.core.store.cipher import StoreKey
+from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_schema import open_reader, translate
+from coldaisle.core.store.sqlite_writer import LAST_POSITION
+
+NEWEST_EVENTS = 1_000
+"""Positions at the end of the log that the quick look holds against each other."""
+
+MAX_FAULTS = 20
+_TABLES = frozenset({
+    "stream", "event", "checkpoint", "batch", "removed", "segment", "snapshot", "retention", "setting",
+})  # fmt: skip
+
+
+def quick_check(path: Path, *, key: StoreKey | None = None) -> list[str]:
+    """What is wrong at first sight, in a line each; empty: nothing."""
+    return _with_reader(path, key, _at_first_sight)
+
+
+async def require_whole(store: SqliteStore) -> None:
+    """Raises StoreUnreadable when a quick look at an open store finds a fault."""
+    faults = await store.inspect(_at_first_sight)
+    if faults:
+        raise StoreUnreadable(
+            f"{store.path}: {faults[0]}; restore a backup, or read what is intact with "
+            "`coldaisle store salvage`"
+        )
+
+
+def thorough_check(path: Path, archive: Path | None = None, *, key: StoreKey | None = None) -> list[str]:
+    """What is wrong anywhere: every page, every index, every position, every segment file. Reads it all."""
+    return _with_reader(path, key, lambda connection: _everywhere(connection, archive))
+
+
+def _with_reader(path: Path, key: StoreKey | None, look: Callable[[apsw.Connection], list[str]]) -> list[str]:
+    try:
+        connection = open_reader(path, key)
+        try:
+            return look(connection)[:MAX_FAULTS]
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        return [str(translate(error, path))]
+    except StoreError as error:
+        return [str(error)]
+
+
+def _at_first_sight(connection: apsw.Connection) -> list[str]:
+    names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    missing = _TABLES - {str(name) for (name,) in names}
+    if missing:
+        return [f"the table {name!r} is missing" for name in sorted(missing)]
+    head = int(connection.execute(LAST_POSITION).get)
+    connection.execute("SELECT * FROM event WHERE position = ?", (head,)).fetchall()
+    return _holes(connection, max(0, head - NEWEST_EVENTS), head) + _orphans(connection, head)
+
+
+def _everywhere(connection: apsw.Connection, archive: Path | None) -> list[str]:
+    faults = [
+        str(fault)
+        for (fault,) in connection.execute(f"PRAGMA integrity_check({MAX_FAULTS})").fetchall()
+        if fault != "ok"
+    ]
+    if faults:
+        return faults
+    faults = _at_first_sight(connection)
+    head = int(connection.execute(LAST_POSITION).get)
+    for start in range(0, head, 100_000):
+        faults += _holes(connection, start, min(head, start + 100_000))
+    return list(dict.fromkeys(faults)) + _versions(connection) + _segments(connection, archive)
+
+
+def _holes(connection: apsw.Connection, after: int, end: int) -> list[str]:
+    """Positions in the range that are neither there nor known to be removed."""
+    query = "SELECT count(*) FROM {} WHERE position > ? AND position <= ?"
+    there, removed = (
+        int(connection.execute(query.format(table), (after, end)).get) for table in ("event", "removed")
+    )
+    if there + removed == end - after:
+        return []
+    return [
+        f"of the positions {after + 1} to {end}, {there} are there and {removed} were removed: "
+        f"{end - after - there - removed} are missing"
+    ]
+
+
+def _orphans(connection: apsw.Connection, head: int) -> list[str]:
+    """Among the newest events, those whose stream nobody knows."""
+    query = (
+        "SELECT position FROM event WHERE position > ? AND stream_id NOT IN (SELECT id FROM stream) LIMIT 3"
+    )
+    found = connection.execute(query, (head - NEWEST_EVENTS,)).fetchall()
+    return [f"position {position}: its stream is missing" for (position,) in found]
+
+
+def _versions(connection: apsw.Connection) -> list[str]:
+    """Streams whose version is not that of their newest event; a stream may have lost all to retention."""
+    query = (
+        "SELECT name, s.version, found FROM stream s "
+        "JOIN (SELECT stream_id, max(version) AS found FROM event GROUP BY stream_id) ON stream_id = s.id "
+        f"WHERE found > s.version LIMIT {MAX_FAULTS}"
+    )
+    found = cast("list[tuple[str, int, int]]", connection.execute(query).fetchall())
+    return [f"stream {name!r} is at version {version}, its events at {last}" for name, version, last in found]
+
+
+def _segments(connection: apsw.Connection, archive: Path | None) -> list[str]:
+    faults, remembered = [], archive_folder(connection)
+    folder = archive or (Path(remembered) if remembered else None)
+    for segment in segments_of(connection):
+        if folder is None:
+            return ["events are archived, but nobody says where: name the archive's folder"]
+        try:
+            count = sum(1 for _ in SegmentReader(folder, segment).events(0))
+        except StoreError as error:
+            faults.append(str(error))
+            continue
+        if count != segment.events:
+            faults.append(f"{folder / segment.file} holds {count} events, {segment.events} were archived")
+    return faults

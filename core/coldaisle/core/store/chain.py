@@ -1,0 +1,90 @@
+"""The keyed hash chain over a history: what is hashed, and in which order. Pure.
+
+Every event has a digest over its canonical header, which holds the hash of its data. A batch is what one
+transaction appended; its hash covers the hash of the batch before and the digests of its events, under a
+key that is not in the store: who can write the file cannot make the hashes anew. Who also holds the key
+can; a signed checkpoint that was published elsewhere finds that too.
+"""
+
+import hmac
+import struct
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import sha256
+
+from msgspec import Struct
+
+from coldaisle.core.events.envelope import Recorded
+
+ALGORITHM = "hmac-sha256-1"
+DIGEST_BYTES = 32
+NO_HASH = bytes(DIGEST_BYTES)
+"""Stands for the batch before the first one."""
+
+_HEADER_VERSION = 1
+_NUMBERS = struct.Struct(">BqqIqq")  # header version, position, version, schema, time, recorded
+_ID_LENGTH = (16).to_bytes(4)
+_NO_ID = bytes(4)
+_CACHED_TEXTS = 16_384
+
+Fields = tuple[int, str, int, bytes, str, int, int, int, str, bytes, bytes | None, bytes | None]
+"""An event's fields in the order of Recorded."""
+
+
+class Epoch(Struct, frozen=True, array_like=True):
+    """From which position on a key makes the hashes."""
+
+    key_id: str
+    first_position: int
+
+
+def event_digest(event: Recorded) -> bytes:
+    """The digest of an event as it is stored."""
+    return fields_digest((
+        event.position, event.stream, event.version, event.id, event.type, event.schema, event.time,
+        event.recorded, event.actor, event.data, event.correlation_id, event.causation_id,
+    ))  # fmt: skip
+
+
+def fields_digest(fields: Fields) -> bytes:
+    """The digest of an event given as its fields: the sha256 of its canonical header.
+
+    The header: one byte 1; position and version (8 bytes), schema (4), time and recorded (8); then stream,
+    type, actor, id, correlation and causation id, each behind its length (4 bytes); then the sha256 of the
+    data. Numbers are big-endian.
+    """
+    position, stream, version, event_id, type_name, schema, time, recorded, actor, data, cause, origin = (
+        fields
+    )
+    numbers = _NUMBERS.pack(_HEADER_VERSION, position, version, schema, time, recorded)
+    ids = (
+        _prefixed(event_id),
+        _prefixed(cause) if cause else _NO_ID,
+        _prefixed(origin) if origin else _NO_ID,
+    )
+    return sha256(b"".join((numbers, _texts(stream, type_name, actor), *ids, sha256(data).digest()))).digest()
+
+
+def digests_of(events: Iterable[Fields]) -> bytes:
+    """The digests of events, one after the other."""
+    return b"".join(map(fields_digest, events))
+
+
+def epoch_start(key: bytes, epoch: Epoch, store_id: bytes, previous: bytes) -> bytes:
+    """What stands before the first batch of an epoch; binds algorithm, store, key and position."""
+    parts = (ALGORITHM.encode(), epoch.key_id.encode(), store_id, epoch.first_position.to_bytes(8), previous)
+    return hmac.digest(key, b"epoch" + b"".join(map(_prefixed, parts)), "sha256")
+
+
+def batch_hash(key: bytes, previous: bytes, digests: bytes) -> bytes:
+    """The hash of a batch whose events have these digests."""
+    return hmac.digest(key, previous + digests, "sha256")
+
+
+def _prefixed(field: bytes) -> bytes:
+    return (_ID_LENGTH if len(field) == 16 else len(field).to_bytes(4)) + field
+
+
+@lru_cache(_CACHED_TEXTS)
+def _texts(stream: str, type_name: str, actor: str) -> bytes:
+    return b"".join(_prefixed(text.encode()) for text in (stream, type_name, actor))

@@ -1,0 +1,88 @@
+"""What was done to a history, once a position is known where it does not hold.
+
+An event's digest covers its position. So each event near by is asked whether it would fit at the place in
+question, and the event there whether it would fit elsewhere: one that was moved gives itself away.
+"""
+
+from collections.abc import Iterator
+from typing import cast
+
+import apsw
+
+from coldaisle.core.store.chain import DIGEST_BYTES, Fields, fields_digest
+
+SEARCHED_POSITIONS = 20_000
+"""How far from its place an event that was moved is recognised as such; beyond, it counts as changed."""
+
+BY_POSITION = (
+    "SELECT e.position, ifnull(s.name, ''), e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, "
+    "e.data, e.correlation_id, e.causation_id FROM event e LEFT JOIN stream s ON s.id = e.stream_id "
+    "WHERE e.position BETWEEN ? AND ? ORDER BY e.position"
+)
+
+
+def classify(connection: apsw.Connection, position: int) -> tuple[str, str]:
+    """What happened to the event that belongs at ``position``, and a sentence on it."""
+    expected = _digest_at(connection, position)
+    here = next(_near(connection, position, position), None)
+    if here is None:
+        return _missing(connection, position)
+    if connection.execute("SELECT count(*) FROM removed WHERE position = ?", (position,)).get:
+        return "inserted", "retention had removed the event that belongs there"
+    if expected is None:
+        return "inserted", "the chain does not know of it"
+    end = position + SEARCHED_POSITIONS
+    there = _near(connection, position + 1, end)
+    now_at = (other[0] for other in there if _fits(other, position, here[2], expected))
+    digests = _digests(connection, position + 1, end)
+    belongs_at = (at for at, digest in digests if _fits(here, at, here[2], digest))
+    return _moved(next(now_at, None), next(belongs_at, None))
+
+
+def _moved(now_at: int | None, belongs_at: int | None) -> tuple[str, str]:
+    """By where the event stands now that belongs at the place, and where that belongs which stands there."""
+    if now_at is not None and belongs_at is not None:
+        return "reordered", f"the event that belongs there stands at {now_at}"
+    if now_at is not None:
+        return "inserted", f"the event that belongs there was moved up to {now_at}"
+    if belongs_at is not None:
+        return "removed", f"the event is gone, and the one of {belongs_at} stands there"
+    return "changed", "the event is not what was appended"
+
+
+def _missing(connection: apsw.Connection, position: int) -> tuple[str, str]:
+    later = connection.execute("SELECT count(*) FROM event WHERE position > ?", (position,)).get
+    if later:
+        return "removed", "the event is gone, and retention did not remove it"
+    return "truncated", "this event and all after it are gone"
+
+
+def _fits(event: Fields, position: int, version: int, digest: bytes) -> bool:
+    """Whether the event is the one of this digest, moved to where it is now with its version or without."""
+    moved = event[0] - position
+    versions = {event[2], version, event[2] - moved}
+    return any(
+        fields_digest((position, event[1], each, *event[3:])) == digest for each in versions if each >= 0
+    )
+
+
+def _near(connection: apsw.Connection, first: int, last: int) -> Iterator[Fields]:
+    return cast("Iterator[Fields]", connection.execute(BY_POSITION, (first, last)))
+
+
+def _digest_at(connection: apsw.Connection, position: int) -> bytes | None:
+    return next((digest for at, digest in _digests(connection, position, position) if at == position), None)
+
+
+def _digests(connection: apsw.Connection, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+    """The digests of positions, as far as there are batches."""
+    rows = connection.execute(
+        "SELECT last_position, digests FROM batch WHERE last_position >= ? ORDER BY last_position", (first,)
+    )
+    for end, digests in cast("Iterator[tuple[int, bytes]]", rows):
+        start = end - len(digests) // DIGEST_BYTES + 1
+        if start > last:
+            return
+        for position in range(max(first, start), min(last, end) + 1):
+            at = (position - start) * DIGEST_BYTES
+            yield position, digests[at : at + DIGEST_BYTES]

@@ -1,0 +1,225 @@
+"""Walks the hash chain of a store and says at which position it does not hold, and how.
+
+Batch by batch, each in a short read transaction: a server may append meanwhile, and memory holds one
+batch's digests. What retention removed left its digest, so that the chain holds across it.
+"""
+
+import hmac
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from typing import cast
+
+import apsw
+from msgspec import Struct
+
+from coldaisle.core.errors import ChainKeyUnusable
+from coldaisle.core.store.chain import (
+    DIGEST_BYTES,
+    NO_HASH,
+    Epoch,
+    Fields,
+    batch_hash,
+    epoch_start,
+    fields_digest,
+)
+from coldaisle.core.store.chain_culprit import BY_POSITION, classify
+from coldaisle.core.store.chain_keys import ChainKeys
+from coldaisle.core.store.checkpoints import Checkpoint
+from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_chain import load_epochs, store_id
+from coldaisle.core.store.sqlite_writer import LAST_POSITION
+
+STEP_EVENTS = 2_000
+"""Events that one read transaction looks at, unless one batch is larger."""
+
+Progress = Callable[[int, int], None]
+"""Takes the position verified up to, and the head."""
+
+
+class Kind(Enum):
+    """What was done to a history."""
+
+    CHANGED = "changed"
+    REMOVED = "removed"
+    REORDERED = "reordered"
+    INSERTED = "inserted"
+    TRUNCATED = "truncated"
+    REWRITTEN = "rewritten"
+
+
+class Fault(Struct, frozen=True):
+    """The first position that does not hold, and in which way."""
+
+    position: int
+    kind: Kind
+    says: str
+
+
+class Verified(Struct, frozen=True):
+    """What a walk found. ``fault`` None: the chain holds from ``first_position`` to ``position``.
+
+    ``removed`` counts the events that retention took; what came before ``first_position`` is not chained.
+    """
+
+    first_position: int
+    position: int
+    events: int
+    removed: int
+    chain_hash: bytes
+    fault: Fault | None = None
+
+
+async def verify_chain(
+    store: SqliteStore,
+    keys: ChainKeys,
+    *,
+    against: Sequence[Checkpoint] = (),
+    progress: Progress = lambda *_: None,
+) -> Verified:
+    """Verify the whole chain, and that it is the one that the checkpoints were made of.
+
+    The checkpoints' signatures are the caller's to verify. Raises ChainKeyUnusable.
+    """
+    walk = await store.inspect(lambda connection: _Walk(connection, keys, against))
+    while walk.running:
+        head = await store.inspect(walk.step)
+        progress(walk.position, head)
+    return walk.verified()
+
+
+class _Walk:
+    """How far a verification got."""
+
+    def __init__(self, connection: apsw.Connection, keys: ChainKeys, against: Sequence[Checkpoint]) -> None:
+        self._epochs = load_epochs(connection)
+        if not self._epochs:
+            raise ChainKeyUnusable(
+                "this history has no hash chain: serve it with a chain key; or its chain was taken away"
+            )
+        self._keys = keys
+        self._store_id = store_id(connection)
+        self._against = {checkpoint.position: checkpoint for checkpoint in against}
+        self._first = self._epochs[0].first_position
+        self._pending = list(self._epochs)
+        self.position = self._first - 1
+        self._events = self._removed = 0
+        self._hash = NO_HASH
+        self._fault: Fault | None = None
+        self.running = True
+        foreign = [each for each in against if each.store != self._store_id.hex()]
+        if foreign:
+            self._stop(self._first, Kind.REWRITTEN, f"the checkpoint is of another store, {foreign[0].store}")
+
+    def verified(self) -> Verified:
+        """What was found so far."""
+        return Verified(self._first, self.position, self._events, self._removed, self._hash, self._fault)
+
+    def step(self, connection: apsw.Connection) -> int:
+        """Some batches further, on one consistent state; the head."""
+        connection.execute("BEGIN")
+        try:
+            end = self._events + self._removed + STEP_EVENTS
+            while self.running and self._events + self._removed < end:
+                row = connection.execute(
+                    "SELECT last_position, hash, digests FROM batch WHERE last_position > ? "
+                    "ORDER BY last_position LIMIT 1",
+                    (self.position,),
+                ).fetchone()
+                if row is None:
+                    self._finish(connection)
+                else:
+                    self._batch(connection, *cast("tuple[int, bytes, bytes]", row))
+            return int(connection.execute(LAST_POSITION).get)
+        finally:
+            connection.execute("COMMIT")
+
+    def _batch(self, connection: apsw.Connection, last: int, stored: bytes, digests: bytes) -> None:
+        first = last - len(digests) // DIGEST_BYTES + 1
+        if first > self.position + 1:
+            self._stop(self.position + 1, Kind.REMOVED, f"no batch holds the positions up to {first - 1}")
+            return
+        expected = batch_hash(self._key(first), self._hash, digests)
+        bad = self._compare(connection, first, last, digests)
+        if bad is not None:
+            self._stop(bad, *_culprit(connection, bad))
+        elif first <= self.position or not hmac.compare_digest(expected, stored):
+            self._stop(self.position + 1, Kind.CHANGED, f"the hash of the batch up to {last} does not hold")
+        else:
+            self._reached(last, stored)
+
+    def _key(self, first: int) -> bytes:
+        """The key in force at ``first``; enters the epochs that begin there."""
+        while self._pending and self._pending[0].first_position <= first:
+            epoch = self._pending.pop(0)
+            self._hash = epoch_start(self._keys[epoch.key_id], epoch, self._store_id, self._hash)
+        return self._keys[self._current(first).key_id]
+
+    def _current(self, first: int) -> Epoch:
+        return [epoch for epoch in self._epochs if epoch.first_position <= first][-1]
+
+    def _compare(self, connection: apsw.Connection, first: int, last: int, digests: bytes) -> int | None:
+        """The first position of the batch that is not as its digest says; None when all are."""
+        removed = dict(_removed(connection, first, last))
+        position = first
+        for fields in _events(connection, first, last):
+            position = self._skip(position, fields[0], first, digests, removed)
+            at = (position - first) * DIGEST_BYTES
+            if position < fields[0] or position in removed:
+                return position
+            if fields_digest(fields) != digests[at : at + DIGEST_BYTES]:
+                return position
+            self._events += 1
+            position += 1
+        position = self._skip(position, last + 1, first, digests, removed)
+        return position if position <= last else None
+
+    def _skip(self, position: int, end: int, first: int, digests: bytes, removed: dict[int, bytes]) -> int:
+        """Past what retention removed."""
+        while position < end:
+            at = (position - first) * DIGEST_BYTES
+            if removed.get(position) != digests[at : at + DIGEST_BYTES]:
+                break
+            self._removed += 1
+            position += 1
+        return position
+
+    def _reached(self, position: int, chain_hash: bytes) -> None:
+        self.position, self._hash = position, chain_hash
+        due = [at for at in self._against if at <= position]
+        for at in due:
+            checkpoint = self._against.pop(at)
+            if at != position or bytes.fromhex(checkpoint.chain_hash) != chain_hash:
+                self._stop(self._first, Kind.REWRITTEN, f"another history was published up to position {at}")
+
+    def _finish(self, connection: apsw.Connection) -> None:
+        """At the last batch: nothing may follow it, and nothing may be missing after it."""
+        self.running = False
+        follows = connection.execute(
+            "SELECT min(position) FROM event WHERE position > ?", (self.position,)
+        ).get
+        if follows is not None:
+            self._stop(follows, Kind.INSERTED, "the chain does not know of it")
+            return
+        promised = max((int(connection.execute(LAST_POSITION).get), *self._against))
+        if promised > self.position:
+            self._stop(self.position + 1, Kind.TRUNCATED, f"the history went on up to {promised}")
+
+    def _stop(self, position: int, kind: Kind, says: str) -> None:
+        self.running = False
+        self._fault = Fault(position, kind, says)
+
+
+def _culprit(connection: apsw.Connection, position: int) -> tuple[Kind, str]:
+    name, says = classify(connection, position)
+    return Kind(name), says
+
+
+def _events(connection: apsw.Connection, first: int, last: int) -> Iterator[Fields]:
+    return cast("Iterator[Fields]", connection.execute(BY_POSITION, (first, last)))
+
+
+def _removed(connection: apsw.Connection, first: int, last: int) -> list[tuple[int, bytes]]:
+    rows = connection.execute(
+        "SELECT position, digest FROM removed WHERE position BETWEEN ? AND ?", (first, last)
+    ).fetchall()
+    return cast("list[tuple[int, bytes]]", rows)

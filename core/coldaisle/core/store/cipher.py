@@ -1,0 +1,136 @@
+"""Encryption of a store's file: every page of the database and of its WAL, with AEGIS-256.
+
+The key is 32 random bytes, given by a file or an environment variable; it never enters the file. A changed
+page does not decrypt, so damage is found too. Backups made by ``VACUUM INTO`` are under the same key.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+import apsw
+
+from coldaisle.core.errors import CipherMissing, StoreKeyWrong
+
+CIPHER = "aegis"
+KEY_BYTES = 32
+MAX_KEY_FILE_BYTES = 4_096
+_PLAIN_MAGIC = b"SQLite format 3\0"
+
+
+class StoreKey:
+    """A key. Never shown, also when printed."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != KEY_BYTES:
+            raise StoreKeyWrong(
+                f"a store's key has {KEY_BYTES} bytes, this one has {len(key)}: make a new one"
+            )
+        self._key = key
+
+    def __repr__(self) -> str:
+        return "StoreKey(...)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoreKey) and secrets.compare_digest(self._key, other._key)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def hex(self) -> str:
+        """The key as its file holds it: 64 hexadecimal digits."""
+        return self._key.hex()
+
+
+def new_store_key() -> StoreKey:
+    """A fresh key, not written anywhere."""
+    return StoreKey(secrets.token_bytes(KEY_BYTES))
+
+
+def load_store_key(path: Path) -> StoreKey:
+    """The key from a file of 64 hexadecimal digits. Raises StoreKeyWrong."""
+    try:
+        with path.open("rb") as file:
+            return _parsed(file.read(MAX_KEY_FILE_BYTES).decode("ascii", "replace"), str(path))
+    except OSError as error:
+        raise StoreKeyWrong(
+            f"{path}: cannot be read ({error.strerror}); name the store's key file"
+        ) from error
+
+
+def store_key_from_environment(name: str) -> StoreKey:
+    """The key from an environment variable of 64 hexadecimal digits. Raises StoreKeyWrong."""
+    if name not in os.environ:
+        raise StoreKeyWrong(f"the environment variable {name} is not set; put the store's key there")
+    return _parsed(os.environ[name], f"the environment variable {name}")
+
+
+def unlock(connection: apsw.Connection, path: Path, key: StoreKey | None) -> None:
+    """Give the connection its key, and make sure that the file opens with it.
+
+    Raises CipherMissing, or StoreKeyWrong that says whether the key is missing, wrong or not needed.
+    """
+    plain = _is_plain(path)
+    if key is None:
+        if plain is False:
+            raise StoreKeyWrong(
+                f"{path} is not an SQLite file, or it is encrypted: give its key, or name another file"
+            )
+        return
+    if plain:
+        raise StoreKeyWrong(f"{path} is not encrypted, but a key was given: encrypt it, or give no key")
+    _set_cipher(connection, path)
+    connection.execute(f"PRAGMA key='raw:{key.hex}'")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").get  # noqa: B018 - the first page is read here
+    except apsw.NotADBError as error:
+        raise StoreKeyWrong(
+            f"{path} does not open with this key: give the key it was encrypted with (or it is no store)"
+        ) from error
+
+
+def rekey(path: Path, old: StoreKey | None, new: StoreKey | None) -> None:
+    """Encrypt the file anew, whole; None on a side is a file that is not encrypted.
+
+    Nobody may have the store open. One transaction: a crash leaves the file under the old key.
+    """
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        unlock(connection, path, old)
+        if old is None:
+            _set_cipher(connection, path)
+        # a rollback journal holds the old pages under the old key; a WAL would mix both
+        connection.execute("PRAGMA journal_mode=DELETE").fetchall()
+        connection.execute(f"PRAGMA rekey='{f'raw:{new.hex}' if new else ''}'").fetchall()
+        connection.execute("PRAGMA journal_mode=WAL").fetchall()
+    finally:
+        connection.close()
+
+
+def _set_cipher(connection: apsw.Connection, path: Path) -> None:
+    if not hasattr(apsw, "mc_version"):
+        raise CipherMissing(
+            f"{path} is to be encrypted, and this SQLite cannot: uninstall apsw, "
+            "then reinstall apsw-sqlite3mc (both bring a module named apsw, and the last one installed wins)"
+        )
+    connection.execute(f"PRAGMA cipher='{CIPHER}'").fetchall()
+
+
+def _is_plain(path: Path) -> bool | None:
+    """Whether the file is an unencrypted SQLite database; None: there is nothing in it yet."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_PLAIN_MAGIC))
+    except OSError:
+        return None  # opening it says why, better
+    return magic == _PLAIN_MAGIC if magic else None
+
+
+def _parsed(text: str, source: str) -> StoreKey:
+    try:
+        return StoreKey(bytes.fromhex(text.strip()))
+    except ValueError as error:
+        raise StoreKeyWrong(f"{source} is no key: 64 hexadecimal digits are") from error

@@ -1,0 +1,180 @@
+"""A range of the history with its proof, as files that anybody verifies without Coldaisle.
+
+``events.jsonl`` has an event a line; ``manifest.json`` the digests, the batches of the chain around them,
+a checkpoint at their end, and a signature over all of that. ``tools/verify_export.py`` verifies both with
+the standard library alone: the signature with the public key, and the chain itself with the chain's key.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+import apsw
+from msgspec import Struct
+
+from coldaisle.core.errors import ChainKeyUnusable, StoreError
+from coldaisle.core.events.ids import id_text
+from coldaisle.core.store.chain import ALGORITHM, DIGEST_BYTES, NO_HASH, Fields, fields_digest
+from coldaisle.core.store.chain_culprit import BY_POSITION
+from coldaisle.core.store.checkpoints import SigningKey, checkpoint_at, encode_checkpoint
+from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_chain import load_epochs, store_id
+
+FORMAT = "coldaisle-export-1"
+EVENTS_FILE = "events.jsonl"
+MANIFEST_FILE = "manifest.json"
+STEP_EVENTS = 1_000
+MAX_BATCHES = 1_000_000
+"""Batches in one manifest: 32 bytes for each of their events are held in memory."""
+
+Progress = Callable[[int, int], None]
+"""Takes the position exported up to, and the last one."""
+Batch = tuple[int, bytes, bytes]
+
+
+class Altered(StoreError):  # noqa: N818 - named for the situation
+    """Raised when an event in the range is not what was appended; verify the history, nothing is exported."""
+
+
+class Exported(Struct, frozen=True):
+    """What an export holds: events written, and positions in the range that retention had removed."""
+
+    first_position: int
+    last_position: int
+    events: int
+    removed: int
+
+
+async def export(
+    store: SqliteStore,
+    folder: Path,
+    first: int,
+    last: int,
+    key: SigningKey,
+    progress: Progress = lambda *_: None,
+) -> Exported:
+    """Write the events of positions ``first`` to ``last`` and their proof into a new folder.
+
+    Every event is held against its digest on the way: what was altered is not exported.
+    """
+    manifest = await store.inspect(lambda connection: _manifest(connection, first, last, key))
+    removed = frozenset(cast("list[int]", manifest["removed"]))
+    _make(folder)
+    written, hashed = 0, sha256()
+    with (folder / EVENTS_FILE).open("xb") as file:
+        for start in range(first, last + 1, STEP_EVENTS):
+            end = min(last, start + STEP_EVENTS - 1)
+            lines = await store.inspect(partial(_lines, first=start, last=end, removed=removed))
+            for line in lines:
+                file.write(line)
+                hashed.update(line)
+            written += len(lines)
+            progress(end, last)
+    manifest["events_sha256"] = hashed.hexdigest()
+    _write_signed(folder / MANIFEST_FILE, manifest, key)
+    return Exported(first, last, written, len(removed))
+
+
+def _manifest(connection: apsw.Connection, first: int, last: int, key: SigningKey) -> dict[str, object]:
+    epochs = load_epochs(connection)
+    batches = _batches(connection, first, last)
+    if not epochs or not batches or first < _start(batches[0]) or last > batches[-1][0] or first > last:
+        raise ChainKeyUnusable(
+            f"positions {first} to {last} are not all in the hash chain: name a range from "
+            f"{epochs[0].first_position if epochs else 'a chained history'} to the head"
+        )
+    before = connection.execute(
+        "SELECT hash FROM batch WHERE last_position < ? ORDER BY last_position DESC LIMIT 1",
+        (batches[0][0],),
+    ).get
+    removed = connection.execute(
+        "SELECT position FROM removed WHERE position BETWEEN ? AND ? ORDER BY position", (first, last)
+    ).fetchall()
+    return {
+        "format": FORMAT,
+        "algorithm": ALGORITHM,
+        "store": store_id(connection).hex(),
+        "first_position": first,
+        "last_position": last,
+        "removed": [row[0] for row in removed],
+        "chain_before": (before or NO_HASH).hex(),
+        "chain_after": batches[-1][1].hex(),
+        "epochs": [[epoch.key_id, epoch.first_position] for epoch in epochs],
+        "batches": [
+            {"last_position": end, "hash": stored.hex(), "digests": digests.hex()}
+            for end, stored, digests in batches
+        ],
+        "checkpoint": json.loads(encode_checkpoint(checkpoint_at(connection, key, batches[-1][0]))),
+        "public_key": key.public.hex(),
+    }
+
+
+def _batches(connection: apsw.Connection, first: int, last: int) -> list[Batch]:
+    """Every batch that touches the range."""
+    rows = connection.execute(
+        "SELECT last_position, hash, digests FROM batch WHERE last_position >= ? ORDER BY last_position "
+        "LIMIT ?",
+        (first, MAX_BATCHES),
+    )
+    found: list[Batch] = []
+    for row in cast("Iterator[Batch]", rows):
+        if _start(row) > last:
+            break
+        found.append(row)
+    return found
+
+
+def _start(batch: Batch) -> int:
+    return batch[0] - len(batch[2]) // DIGEST_BYTES + 1
+
+
+def _lines(connection: apsw.Connection, first: int, last: int, removed: frozenset[int]) -> list[bytes]:
+    rows = {row[0]: row for row in cast("Iterator[Fields]", connection.execute(BY_POSITION, (first, last)))}
+    lines = []
+    for batch in _batches(connection, first, last):
+        start = _start(batch)
+        for position in range(max(first, start), min(last, batch[0]) + 1):
+            at = (position - start) * DIGEST_BYTES
+            digest, event = batch[2][at : at + DIGEST_BYTES], rows.get(position)
+            if event is None and position in removed:
+                continue
+            if event is None or fields_digest(event) != digest:
+                raise Altered(
+                    f"position {position} is not what was appended: run `coldaisle history verify`; "
+                    "nothing that was altered is exported"
+                )
+            lines.append(_line(event))
+    return lines
+
+
+def _line(event: Fields) -> bytes:
+    position, stream, version, own, type_name, schema, time, recorded, actor, data, correlation, cause = event
+    shown: dict[str, object] = {
+        "position": position, "stream": stream, "version": version, "id": id_text(own), "type": type_name,
+        "schema": schema, "time": time, "recorded": recorded, "actor": actor,
+        "correlation_id": correlation and correlation.hex(), "causation_id": cause and cause.hex(),
+    }  # fmt: skip
+    try:
+        shown["data"] = data.decode()
+    except UnicodeDecodeError:
+        shown["data_hex"] = data.hex()
+    return json.dumps(shown, ensure_ascii=False).encode() + b"\n"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise StoreError(f"{folder} is there already: name a new folder") from error
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be made ({error.strerror}): check the place") from error
+
+
+def _write_signed(path: Path, manifest: dict[str, object], key: SigningKey) -> None:
+    """The signature is over the rest as JSON with sorted keys, no spaces, ASCII."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    manifest["signature"] = key.sign(text.encode())
+    path.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "ascii")

@@ -1,0 +1,265 @@
+"""What is intact in a torn or bit-flipped store, as a new store: same positions, and a list of what is lost.
+
+The damaged file is only read. Its events are taken from its pages (see ``salvage_pages``), the small tables
+through SQLite where it still can; an encrypted file is read through SQLite alone. An event counts as intact
+when its row is consistent, its payload is what its type says, and its digest is the one in the hash chain.
+
+Limits: without a chain, a flipped bit that leaves a plausible row is not noticed. A stream whose name is
+lost, and whose events do not tell it, is called ``lost-<number>``.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TypeGuard, cast
+
+import apsw
+from msgspec import Struct
+
+from coldaisle.core.errors import EventError, StoreError, StoreUnreadable
+from coldaisle.core.events.codec import EVENT_TYPES, parse_body
+from coldaisle.core.events.streams import stream_of
+from coldaisle.core.store.backup import beside, require_absent
+from coldaisle.core.store.chain import DIGEST_BYTES, Fields, fields_digest
+from coldaisle.core.store.cipher import StoreKey, unlock
+from coldaisle.core.store.salvage_pages import Row, rows_of
+from coldaisle.core.store.salvage_query import open_damaged, query_rows
+from coldaisle.core.store.sqlite_schema import open_writer
+
+ROWS_A_TRANSACTION = 5_000
+COPIED_TABLES = ("checkpoint", "batch", "removed", "segment", "retention", "setting")
+"""Taken over as they are where SQLite can read them (of some, the pages give the rest); snapshots are a
+cache, and are left."""
+
+_ID_BYTES = 16
+_INSERT_EVENT = "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
+_EVENTS_BETWEEN = (
+    "SELECT e.position, s.name, e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, e.data, "
+    "e.correlation_id, e.causation_id FROM event e JOIN stream s ON s.id = e.stream_id "
+    "WHERE e.position >= ? AND e.position <= ?"
+)
+Progress = Callable[[int], None]
+"""Takes how many events were found so far."""
+
+EventRow = tuple[int, int, int, bytes, str, int, int, int, str, bytes, bytes | None, bytes | None]
+
+
+class Salvaged(Struct, frozen=True):
+    """What came of it. ``lost`` are ranges of positions, first to last; after ``head`` nobody can tell.
+
+    ``altered_events`` are among the lost: rows that looked intact, and were not what the chain says.
+    """
+
+    events: int
+    head: int
+    lost: tuple[tuple[int, int], ...]
+    altered_events: int
+    renamed_streams: int
+    unreadable_tables: tuple[str, ...]
+
+    @property
+    def lost_events(self) -> int:
+        """How many positions are lost."""
+        return sum(last - first + 1 for first, last in self.lost)
+
+
+def salvage(
+    damaged: Path, target: Path, progress: Progress = lambda _: None, *, key: StoreKey | None = None
+) -> Salvaged:
+    """Read what is intact into a new store, under the same key. Blocks for as long as the disk takes."""
+    if not damaged.exists():
+        raise StoreUnreadable(f"there is no file at {damaged}: name the damaged store")
+    for path in (target, *beside(target)):
+        require_absent(path)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".salvage-") as folder:
+        source = _with_log(damaged, Path(folder), key)
+        connection = open_writer(target, None, key)
+        try:
+            return _salvaged(source, connection, progress, key)
+        except BaseException:
+            for path in (target, *beside(target)):
+                path.unlink(missing_ok=True)
+            raise
+        finally:
+            connection.close()
+
+
+def _salvaged(source: Path, target: apsw.Connection, progress: Progress, key: StoreKey | None) -> Salvaged:
+    unreadable = _copy_tables(source, target, key)
+    rows = query_rows(open_damaged(source, key)) if key is not None else rows_of(source)
+    if not _copy_events(rows, target, progress):
+        raise StoreUnreadable(f"{source} holds no event that can be read: restore a backup")
+    renamed = _name_streams(target)
+    altered = _drop_altered(target)
+    events = int(target.execute("SELECT count(*) FROM event").get)
+    head = int(target.execute("SELECT max(position) FROM event").get)
+    return Salvaged(events, head, tuple(_gaps(target)), altered, renamed, unreadable)
+
+
+def _with_log(damaged: Path, folder: Path, key: StoreKey | None) -> Path:
+    """The file itself; with a write-ahead log beside it, a copy that has taken in what the log holds."""
+    wal = beside(damaged)[0]
+    if not wal.exists() or not wal.stat().st_size:
+        return damaged
+    copy = folder / "copy.db"
+    shutil.copyfile(damaged, copy)
+    shutil.copyfile(wal, beside(copy)[0])
+    try:
+        connection = apsw.Connection(str(copy))
+        unlock(connection, copy, key)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.close()
+    except (apsw.Error, StoreError):
+        shutil.copyfile(damaged, copy)  # the log is of no use: the newest events are lost with it
+    return copy
+
+
+def _copy_tables(source: Path, target: apsw.Connection, key: StoreKey | None) -> tuple[str, ...]:
+    """The small tables, each whole or not at all; the names of those that could not be read."""
+    unreadable = []
+    try:
+        reader = open_damaged(source, key)
+    except (apsw.Error, StoreError):
+        return COPIED_TABLES
+    for table in COPIED_TABLES:
+        try:
+            rows = reader.execute(f"SELECT * FROM {table}").fetchall()
+            if rows:
+                marks = ",".join("?" * len(rows[0]))
+                with target:
+                    target.executemany(f"INSERT OR REPLACE INTO {table} VALUES({marks})", rows)
+        except apsw.Error:
+            unreadable.append(table)
+    reader.close()
+    return tuple(unreadable)
+
+
+def _copy_events(rows: Iterator[Row], target: apsw.Connection, progress: Progress) -> int:
+    """Events and streams; how many events were found."""
+    count = 0
+    while chunk := list(islice(rows, ROWS_A_TRANSACTION)):
+        events = [event for row in chunk if (event := _event(row)) is not None]
+        with target:
+            target.executemany(_INSERT_EVENT, events)
+            for insert, is_row in _OTHER_ROWS:
+                target.executemany(insert, [(row[0], *row[2:]) for row in chunk if is_row(row)])
+        count += len(events)
+        progress(count)
+    with target:  # what retention removed is not brought back by a page that was not yet used again
+        target.execute("DELETE FROM event WHERE position IN (SELECT position FROM removed)")
+    return count
+
+
+def _event(row: Row) -> EventRow | None:
+    if len(row) != 13 or row[1] is not None:
+        return None
+    event = (row[0], *row[2:])
+    return event if _is_event(event) and _payload_is_intact(event[4], event[9]) else None
+
+
+def _is_event(row: Row) -> TypeGuard[EventRow]:
+    position, stream, version, event_id, name, schema, time, recorded, actor, data, *references = row
+    return (
+        all(isinstance(n, int) and n >= 0 for n in (position, stream, version, schema, recorded))
+        and isinstance(time, int)
+        and isinstance(event_id, bytes)
+        and len(event_id) == _ID_BYTES
+        and isinstance(name, str)
+        and name.isprintable()
+        and isinstance(actor, str)
+        and isinstance(data, bytes)
+        and all(each is None or (isinstance(each, bytes) and len(each) == _ID_BYTES) for each in references)
+    )
+
+
+def _payload_is_intact(type_name: str, data: bytes) -> bool:
+    if type_name not in EVENT_TYPES:
+        return True
+    try:
+        parse_body(type_name, data)
+    except EventError:
+        return False
+    return True
+
+
+def _is_stream(row: Row) -> bool:
+    return (
+        len(row) == 6
+        and row[1] is None
+        and isinstance(row[2], str)
+        and all(isinstance(value, int) for value in (row[0], *row[3:]))
+    )
+
+
+def _is_batch(row: Row) -> bool:
+    return (
+        len(row) == 4
+        and row[1] is None
+        and all(isinstance(value, bytes) and len(value) % DIGEST_BYTES == 0 for value in row[2:])
+    )
+
+
+def _is_removed(row: Row) -> bool:
+    return len(row) == 3 and row[1] is None and isinstance(row[2], bytes) and len(row[2]) == DIGEST_BYTES
+
+
+_OTHER_ROWS = (
+    ("INSERT OR IGNORE INTO stream VALUES(?,?,?,?,?)", _is_stream),
+    ("INSERT OR IGNORE INTO batch VALUES(?,?,?)", _is_batch),
+    ("INSERT OR IGNORE INTO removed VALUES(?,?)", _is_removed),
+)
+
+
+def _name_streams(target: apsw.Connection) -> int:
+    """Give streams whose row is lost a name, and every stream its version; how many had no name."""
+    nameless = target.execute(
+        "SELECT stream_id, type, data FROM event WHERE stream_id NOT IN (SELECT id FROM stream) "
+        "GROUP BY stream_id"
+    ).fetchall()
+    with target:
+        for stream_id, type_name, data in nameless:
+            name = _name_by_body(str(type_name), data) or f"lost-{stream_id}"
+            taken = target.execute("SELECT count(*) FROM stream WHERE name = ?", (name,)).get
+            row = (stream_id, f"lost-{stream_id}" if taken else name)
+            target.execute("INSERT INTO stream(id, name, version) VALUES(?,?,-1)", row)
+        target.execute(
+            "UPDATE stream SET version = max(version, ifnull((SELECT max(version) FROM event "
+            "WHERE stream_id = stream.id), -1))"
+        )
+    return len(nameless)
+
+
+def _drop_altered(target: apsw.Connection) -> int:
+    """Take out events whose digest is not the chain's; how many."""
+    altered: list[tuple[int]] = []
+    batches = target.execute("SELECT last_position, digests FROM batch ORDER BY last_position")
+    for last, digests in cast("Iterable[tuple[int, bytes]]", batches):
+        first = last - len(digests) // DIGEST_BYTES + 1
+        rows = target.execute(_EVENTS_BETWEEN, (first, last))
+        for row in cast("Iterable[Fields]", rows):
+            at = (row[0] - first) * DIGEST_BYTES
+            if fields_digest(row) != digests[at : at + DIGEST_BYTES]:
+                altered.append((row[0],))
+    with target:
+        target.executemany("DELETE FROM event WHERE position = ?", altered)
+    return len(altered)
+
+
+def _name_by_body(type_name: str, data: object) -> str:
+    """The stream of an event follows from its body, for every type that is known here."""
+    if type_name not in EVENT_TYPES or not isinstance(data, bytes):
+        return ""
+    return stream_of(parse_body(type_name, data))
+
+
+def _gaps(target: apsw.Connection) -> Iterator[tuple[int, int]]:
+    """Ranges of positions that are neither there nor known to be removed."""
+    expected = 1
+    query = "SELECT position FROM event UNION SELECT position FROM removed ORDER BY position"
+    for (found,) in target.execute(query):
+        position = int(str(found))
+        if position > expected:
+            yield expected, position - 1
+        expected = position + 1

@@ -1,0 +1,133 @@
+"""Saved states of folds, so that a start does not begin at the first event.
+
+A snapshot is a cache: one that is damaged, of another schema or beyond the history is passed over, and the
+fold begins earlier. Nothing here is a source of truth, so nothing here is an error.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, cast
+
+from msgspec import Struct
+
+from coldaisle.core.errors import StoreError
+
+if TYPE_CHECKING:
+    import apsw
+
+    from coldaisle.core.store.sqlite import SqliteStore
+
+KEPT_SNAPSHOTS = 8
+"""Snapshots kept of one name, spread over the history: a twin of long ago starts from the nearest one."""
+
+MAX_SNAPSHOT_BYTES = 256 << 20
+log = logging.getLogger(__name__)
+
+
+class Snapshot(Struct, frozen=True):
+    """A state, and the position that it had taken in."""
+
+    position: int
+    data: bytes
+
+
+class Snapshots(Protocol):
+    """Where snapshots are kept."""
+
+    async def save_snapshot(self, name: str, position: int, schema: int, data: bytes) -> None:
+        """Keep a state. Raises StoreError when it cannot be written."""
+        ...
+
+    async def load_snapshot(self, name: str, schema: int, *, at_most: int | None = None) -> Snapshot | None:
+        """The newest usable state of this schema, at or before ``at_most``."""
+        ...
+
+
+def superfluous(positions: Iterable[int], kept: int = KEPT_SNAPSHOTS) -> list[int]:
+    """Which of the positions to drop so that the rest is the newest one and an even spread."""
+    rest, dropped = sorted(positions), []
+    while len(rest) > max(1, kept):
+        gaps = [rest[n + 1] - (rest[n - 1] if n else 0) for n in range(len(rest) - 1)]
+        dropped.append(rest.pop(gaps.index(min(gaps))))
+    return dropped
+
+
+class MemorySnapshots:
+    """Snapshots that end with the process: for tests, and beside a MemoryStore."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, dict[int, tuple[int, bytes]]] = {}
+
+    async def save_snapshot(self, name: str, position: int, schema: int, data: bytes) -> None:
+        """See Snapshots."""
+        kept = self._kept.setdefault(name, {})
+        kept[position] = (schema, data)
+        for old in superfluous(kept):
+            del kept[old]
+
+    async def load_snapshot(self, name: str, schema: int, *, at_most: int | None = None) -> Snapshot | None:
+        """See Snapshots."""
+        for position, (found, data) in sorted(self._kept.get(name, {}).items(), reverse=True):
+            if found == schema and (at_most is None or position <= at_most):
+                return Snapshot(position, data)
+        return None
+
+
+class SqliteSnapshots:
+    """Snapshots in the file of the history that they are of, so that a backup holds both."""
+
+    def __init__(self, store: "SqliteStore") -> None:
+        self._store = store
+
+    async def save_snapshot(self, name: str, position: int, schema: int, data: bytes) -> None:
+        """See Snapshots."""
+        if len(data) > MAX_SNAPSHOT_BYTES:
+            log.warning("a snapshot is too large to keep", extra={"snapshot": name, "bytes": len(data)})
+            return
+        digest = await asyncio.to_thread(_digest, position, schema, data)
+        row = (name, position, schema, digest, data)
+        await self._store.maintain(lambda connection: _save(connection, row))
+
+    async def load_snapshot(self, name: str, schema: int, *, at_most: int | None = None) -> Snapshot | None:
+        """See Snapshots. A damaged file that can still be read up to here costs time, not the start."""
+        end = await self._store.head() if at_most is None else at_most
+        try:
+            return await self._store.inspect(lambda connection: _load(connection, name, schema, end))
+        except StoreError as error:
+            log.warning("snapshots cannot be read", extra={"snapshot": name, "error": str(error)})
+            return None
+
+
+def snapshot_positions(connection: "apsw.Connection") -> dict[str, int]:
+    """The newest position that each name has a snapshot of."""
+    rows = connection.execute("SELECT name, max(position) FROM snapshot GROUP BY name").fetchall()
+    return dict(cast("list[tuple[str, int]]", rows))
+
+
+def _digest(position: int, schema: int, data: bytes) -> bytes:
+    return hashlib.sha256(b"%d/%d/" % (position, schema) + data).digest()
+
+
+def _save(connection: "apsw.Connection", row: tuple[str, int, int, bytes, bytes]) -> None:
+    connection.execute("INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?,?)", row)
+    found = connection.execute("SELECT position FROM snapshot WHERE name = ?", (row[0],)).fetchall()
+    for old in superfluous(position for (position,) in cast("list[tuple[int]]", found)):
+        connection.execute("DELETE FROM snapshot WHERE name = ? AND position = ?", (row[0], old))
+
+
+def _load(connection: "apsw.Connection", name: str, schema: int, end: int) -> Snapshot | None:
+    query = (
+        "SELECT position, CAST(sha256 AS BLOB), CAST(data AS BLOB) FROM snapshot "
+        "WHERE name = ? AND position <= ? AND schema = ? ORDER BY position DESC"
+    )
+    for position, digest, data in connection.execute(query, (name, end, schema)):
+        if (
+            isinstance(position, int)
+            and isinstance(data, bytes)
+            and _digest(position, schema, data) == digest
+        ):
+            return Snapshot(position, data)
+        log.warning("a damaged snapshot is passed over", extra={"snapshot": name, "position": position})
+    return None

@@ -1,0 +1,101 @@
+"""The hash chain as an SQLite store keeps it: epochs and store id in ``setting``, a row for each batch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from coldaisle.core.errors import ChainKeyUnusable, StoreUnreadable
+from coldaisle.core.store.chain import ALGORITHM, NO_HASH, Epoch, Fields, batch_hash, digests_of, epoch_start
+from coldaisle.core.store.chain_keys import ChainKeys
+
+_INSERT_BATCH = "INSERT INTO batch(last_position, hash, digests) VALUES(?,?,?)"
+_PUT = "INSERT INTO setting VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
+_epochs_decoder: msgspec.json.Decoder[list[Epoch]] = msgspec.json.Decoder(list[Epoch])
+
+
+class Chain:
+    """The end of a store's chain; belongs to the writer's thread."""
+
+    def __init__(self, key: bytes, last_hash: bytes) -> None:
+        self._key = key
+        self._hash = self._staged = last_hash
+
+    def link(self, connection: apsw.Connection, last_position: int, events: Iterable[Fields]) -> None:
+        """Add the batch that ends at ``last_position``, inside the transaction that appends its events."""
+        digests = digests_of(events)
+        self._staged = batch_hash(self._key, self._hash, digests)
+        connection.execute(_INSERT_BATCH, (last_position, self._staged, digests))
+
+    def commit(self) -> None:
+        """What was linked is on disk: the next batch goes on from there."""
+        self._hash = self._staged
+
+
+def open_chain(
+    connection: apsw.Connection, path: Path, position: int, keys: ChainKeys | None
+) -> Chain | None:
+    """Go on with the store's chain, or begin one behind ``position``. None: no chain, and none is wanted.
+
+    Raises ChainKeyUnusable: a history that was chained is not written without its key.
+    """
+    epochs = load_epochs(connection)
+    if keys is None:
+        if epochs:
+            raise ChainKeyUnusable(
+                f"the history in {path} is chained with key {epochs[-1].key_id}, and no key was given: "
+                "give the chain's key file; without it nothing can be appended"
+            )
+        return None
+    if epochs and epochs[-1].key_id == keys.current:
+        return Chain(keys[keys.current], last_hash(connection, epochs, keys))
+    # a key that does not know the ones before it is a wrong key, not the next one
+    previous = last_hash(connection, epochs, keys) if epochs else NO_HASH
+    epoch = Epoch(keys.current, position + 1)
+    with connection:
+        _save(connection, [*epochs, epoch])
+    return Chain(keys[keys.current], epoch_start(keys[keys.current], epoch, store_id(connection), previous))
+
+
+def load_epochs(connection: apsw.Connection) -> list[Epoch]:
+    """The epochs of the chain, oldest first; empty: there is no chain."""
+    if connection.execute("SELECT count(*) FROM setting WHERE key = 'chain_epochs'").get == 0:
+        return []
+    algorithm = connection.execute("SELECT value FROM setting WHERE key = 'chain_algorithm'").get
+    if algorithm != ALGORITHM:
+        raise StoreUnreadable(
+            f"the chain's algorithm is {algorithm!r}, this Coldaisle knows {ALGORITHM!r}: upgrade Coldaisle"
+        )
+    text = connection.execute("SELECT value FROM setting WHERE key = 'chain_epochs'").get
+    try:
+        return _epochs_decoder.decode(text)
+    except (msgspec.DecodeError, TypeError) as error:
+        raise StoreUnreadable(
+            f"the list of the chain's keys is damaged ({error}): restore a backup"
+        ) from error
+
+
+def store_id(connection: apsw.Connection) -> bytes:
+    """The name that the store got when it was made; every copy of it has the same."""
+    found = connection.execute("SELECT value FROM setting WHERE key = 'store_id'").get
+    return found if isinstance(found, bytes) else b""
+
+
+def last_hash(connection: apsw.Connection, epochs: list[Epoch], keys: ChainKeys) -> bytes:
+    """The hash that the next batch goes on from."""
+    found = connection.execute(
+        "SELECT last_position, hash FROM batch ORDER BY last_position DESC LIMIT 1"
+    ).fetchone()
+    reached, current = found if found is not None else (-1, NO_HASH)
+    for epoch in epochs:
+        key = keys[epoch.key_id]
+        if epoch.first_position > reached:
+            current = epoch_start(key, epoch, store_id(connection), current)
+    return current
+
+
+def _save(connection: apsw.Connection, epochs: list[Epoch]) -> None:
+    connection.execute("INSERT OR IGNORE INTO setting VALUES('store_id', randomblob(16))")
+    connection.execute(_PUT, ("chain_algorithm", ALGORITHM))
+    connection.execute(_PUT, ("chain_epochs", msgspec.json.encode(epochs).decode()))

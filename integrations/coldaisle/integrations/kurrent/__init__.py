@@ -1,0 +1,9 @@
+"""A KurrentDB or EventStoreDB cluster as the event store.
+
+Needs the extra ``coldaisle[kurrent]``; the client is imported when a store is opened, never before.
+"""
+
+from coldaisle.integrations.kurrent.config import KurrentConfig
+from coldaisle.integrations.kurrent.store import KurrentStore
+
+__all__ = ["KurrentConfig", "KurrentStore"]

@@ -1,0 +1,146 @@
+"""Events of ours as KurrentDB's and back; pure.
+
+Our envelope (actor, schema, time, correlation, causation) travels in the metadata, in one canonical form.
+An event whose metadata is exactly that form is stored as one of ours. Any other event is *foreign*: it is
+stored with its metadata and content type inside its data, under schema 0, and comes back byte for byte.
+"""
+
+import uuid
+from collections.abc import Mapping
+
+import msgspec
+import orjson
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from coldaisle.core.errors import EventError
+from coldaisle.core.events import NewEvent
+from coldaisle.core.events.codec import EVENT_TYPES, parse_body
+from coldaisle.core.events.envelope import Recorded
+from coldaisle.integrations.kurrent.decode import Envelope, envelope_of
+
+JSON = "application/json"
+OCTETS = "application/octet-stream"
+FOREIGN_SCHEMA = 0
+MAX_TYPE_CHARACTERS = 1_024
+_NANOSECONDS_PER_TICK = 100
+
+
+class Foreign(Struct, frozen=True, omit_defaults=True):
+    """The stored data of a foreign event. JSON stays readable, other bytes go as base64."""
+
+    content_type: str = JSON
+    data: Raw | UnsetType = UNSET
+    data_base64: bytes = b""
+    metadata: Raw | UnsetType = UNSET
+    metadata_base64: bytes = b""
+
+
+class Proposed(Struct, frozen=True):
+    """An event as a client sends it, whatever the protocol version."""
+
+    id: bytes
+    type: str
+    content_type: str
+    data: bytes
+    metadata: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """What counts towards the bound of an append."""
+        return len(self.data) + len(self.metadata)
+
+
+_foreign = msgspec.json.Decoder(Foreign)
+_envelope = msgspec.json.Decoder(Envelope)
+_encode = msgspec.json.Encoder().encode
+
+
+def metadata_from_properties(properties: Mapping[str, object]) -> bytes:
+    """The properties of a second-version record as metadata: canonical where they are ours, else sorted."""
+    try:
+        envelope = msgspec.convert(properties, Envelope)
+    except msgspec.ValidationError:
+        envelope = None
+    if envelope is not None and msgspec.to_builtins(envelope) == properties:
+        return _encode(envelope)
+    return orjson.dumps(properties, option=orjson.OPT_SORT_KEYS) if properties else b""
+
+
+def to_store(event: Proposed, now: int, user: str) -> NewEvent:
+    """The event as the store takes it. Raises EventError when it claims to be ours and is not."""
+    if not event.type or len(event.type) > MAX_TYPE_CHARACTERS:
+        raise EventError(f"event type {event.type[:40]!r}: give 1 to {MAX_TYPE_CHARACTERS} characters")
+    native = _native(event)
+    if event.type in EVENT_TYPES:
+        if native is None:
+            raise EventError(
+                f"{event.type} is an event type of Coldaisle: send its data as JSON and its metadata as "
+                'Coldaisle writes it ({"actor":...,"schema":...,"time":...}), or choose another type name'
+            )
+        parse_body(event.type, event.data)
+    if native is not None:
+        return native
+    data = _wrapped(event)
+    return NewEvent(event.id, event.type, FOREIGN_SCHEMA, now, f"kurrent/{user}", data)
+
+
+def wire_parts(event: Recorded) -> tuple[str, bytes, bytes]:
+    """Content type, data and metadata of a stored event."""
+    if event.schema != FOREIGN_SCHEMA:
+        return JSON, event.data, envelope_of(event)
+    try:
+        foreign = _foreign.decode(event.data)
+    except msgspec.MsgspecError:  # schema 0, but not written here
+        return JSON, event.data, envelope_of(event)
+    return (
+        foreign.content_type,
+        foreign.data_base64 if foreign.data is UNSET else bytes(foreign.data),
+        foreign.metadata_base64 if foreign.metadata is UNSET else bytes(foreign.metadata),
+    )
+
+
+def created_ticks(event: Recorded) -> str:
+    """When the store took the event, as clients expect it: 100 ns since 1970, in text."""
+    return str(event.recorded // _NANOSECONDS_PER_TICK)
+
+
+def _native(event: Proposed) -> NewEvent | None:
+    if event.content_type != JSON or not event.metadata:
+        return None
+    try:
+        envelope = _envelope.decode(event.metadata)
+        new = NewEvent(
+            event.id,
+            event.type,
+            int(envelope.schema),
+            int(envelope.time),
+            envelope.actor,
+            event.data,
+            _id_bytes(envelope.correlation),
+            _id_bytes(envelope.causation),
+        )
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    in_range = 0 < new.schema < 1 << 31 and 0 <= new.time < 1 << 63
+    return new if in_range and envelope_of(new) == event.metadata else None
+
+
+def _wrapped(event: Proposed) -> bytes:
+    data, data_base64 = _raw_or_bytes(event.data)
+    metadata, metadata_base64 = _raw_or_bytes(event.metadata)
+    return _encode(Foreign(event.content_type, data, data_base64, metadata, metadata_base64))
+
+
+def _raw_or_bytes(content: bytes) -> tuple[Raw | UnsetType, bytes]:
+    """JSON as itself, if it survives that unchanged."""
+    try:
+        orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return UNSET, content
+    if content != content.strip():
+        return UNSET, content
+    return Raw(content), b""
+
+
+def _id_bytes(text: str) -> bytes | None:
+    return uuid.UUID(text).bytes if text else None

@@ -1,0 +1,139 @@
+"""``coldaisle store retention`` and ``coldaisle store archive``. Only click at import."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from coldaisle.server.store_options import (
+    Age,
+    archive_folder,
+    chain,
+    data,
+    key,
+    keys_of_chain,
+    progress,
+    run,
+    store_key,
+    told,
+)
+
+if TYPE_CHECKING:
+    from coldaisle.core.store.retention import Scavenged
+
+
+@click.group()
+def retention() -> None:
+    """Say how long events are kept, and remove what is older.
+
+    \b
+    Per category, the part of a stream's name before '-'. Telemetry and logs may go; facts and actions are
+    kept for ever unless you insist. Nothing is removed before `apply`, and nothing that a snapshot of twin
+    and detection does not cover: start and stop the server once after an upgrade.
+
+    \b
+    Examples:
+      coldaisle store retention set telemetry 90d
+      coldaisle store retention apply --archive /archive/coldaisle
+    """
+
+
+@retention.command("set")
+@click.argument("category")
+@click.argument("age", type=click.UNPROCESSED)
+@click.option("--even-facts", is_flag=True, help="Also where the category holds facts or actions.")
+@data
+@key
+@chain
+@told
+def set_age(
+    category: str, age: str, even_facts: bool, path: Path, key_file: Path | None, chain_keys: Path | None
+) -> None:
+    """Keep events of CATEGORY for AGE (such as 90d), or `forever`.
+
+    \b
+    Examples:
+      coldaisle store retention set telemetry 90d
+      coldaisle store retention set logs forever
+    """
+    from coldaisle.server.store_work import set_age as work
+
+    seconds = None if age == "forever" else Age().convert(age, None, None)
+    run(work(path, category, seconds, even_facts, store_key(key_file), keys_of_chain(chain_keys)))
+    click.echo(f"{category}: kept {'for ever' if seconds is None else f'for {age}'}")
+
+
+@retention.command("show")
+@data
+@key
+@told
+def show_ages(path: Path, key_file: Path | None) -> None:
+    """Show how long each category is kept; what is not named is kept for ever."""
+    from coldaisle.server.store_work import ages
+
+    for category, seconds in ages(path, store_key(key_file)).items():
+        click.echo(f"{category:<12} {seconds / 86_400:g}d")
+
+
+@retention.command("apply")
+@archive_folder
+@click.option("--without-archive", is_flag=True, help="Remove for good what is old.")
+@data
+@key
+@chain
+@told
+def apply_ages(
+    archive: Path | None, without_archive: bool, path: Path, key_file: Path | None, chain_keys: Path | None
+) -> None:
+    """Remove what is older than its age; archive it first.
+
+    \b
+    Small steps, each on disk when it is done: it may be interrupted at any point and goes on from there.
+    The server must not be running.
+
+    \b
+    Examples:
+      coldaisle store retention apply --archive /archive/coldaisle
+      coldaisle store retention apply --without-archive
+    """
+    from coldaisle.server.store_work import apply_retention
+
+    keys = (store_key(key_file), keys_of_chain(chain_keys))
+    for done in run(apply_retention(path, archive, without_archive, *keys, progress("looked at:"))):
+        _say(done)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--category", default="telemetry", show_default=True, help="The part of streams' names before '-'."
+)
+@click.option("--older-than", "age", type=Age(), metavar="AGE", required=True, help="Such as 30d.")
+@click.option("--even-facts", is_flag=True, help="Also where the category holds facts or actions.")
+@data
+@key
+@chain
+@told
+def archive(
+    folder: Path, category: str, age: int, even_facts: bool,
+    path: Path, key_file: Path | None, chain_keys: Path | None,
+) -> None:  # fmt: skip
+    """Move events older than AGE into compressed files in FOLDER, once.
+
+    \b
+    The files are JSON lines under zstd; the history still replays with them, and `zstd -dc` reads them.
+    They are not encrypted, whatever the store is. The server must not be running.
+
+    \b
+    Examples:
+      coldaisle store archive /archive/coldaisle --older-than 30d
+    """
+    from coldaisle.server.store_work import archive_once
+
+    keys = (store_key(key_file), keys_of_chain(chain_keys))
+    _say(run(archive_once(path, folder, category, age, even_facts, *keys, progress("looked at:"))))
+
+
+def _say(done: "Scavenged") -> None:
+    held = f"; {done.held_back}" if done.held_back else ""
+    click.echo(f"{done.category:<12} {done.removed:,} removed, {done.archived:,} archived{held}")

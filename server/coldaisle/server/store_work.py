@@ -1,0 +1,173 @@
+"""What ``coldaisle store`` does with a store, apart from words and colours."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from coldaisle.core.errors import StoreError
+from coldaisle.core.store.archive_history import ArchivedHistory, archive_folder, segments_of
+from coldaisle.core.store.backup import beside
+from coldaisle.core.store.backup_copy import Copied, copy_history
+from coldaisle.core.store.chain_keys import ChainKeys
+from coldaisle.core.store.cipher import StoreKey
+from coldaisle.core.store.live import TWIN_SNAPSHOT
+from coldaisle.core.store.reactions import snapshot_name
+from coldaisle.core.store.retention import (
+    Scavenged,
+    require_removable,
+    retention,
+    scavenge,
+    scavenge_category,
+    set_retention,
+)
+from coldaisle.core.store.snapshots import snapshot_positions
+from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_schema import open_reader
+from coldaisle.core.store.sqlite_writer import LAST_POSITION
+
+COVERED_BY = (TWIN_SNAPSHOT, snapshot_name("detector"), snapshot_name("policy"))
+"""What must have a snapshot of an event before the event may go."""
+
+Progress = Callable[[int, int], None]
+Described = dict[str, int | str | dict[str, int]]
+
+
+def describe(path: Path, key: StoreKey | None) -> Described:
+    """What a store holds, by name."""
+    connection = open_reader(path, key)
+    try:
+        segments = segments_of(connection)
+        files = (path, *beside(path))
+        return {
+            "file": str(path),
+            "bytes": sum(each.stat().st_size for each in files if each.exists()),
+            "unused_bytes": connection.pragma("freelist_count") * connection.pragma("page_size"),
+            "schema": connection.pragma("user_version"),
+            "encrypted": "yes" if key is not None else "no",
+            "position": _number(connection, LAST_POSITION),
+            "events": _number(connection, "SELECT count(*) FROM event"),
+            "streams": _number(connection, "SELECT count(*) FROM stream"),
+            "oldest": _moment(connection, "SELECT recorded FROM event ORDER BY position LIMIT 1"),
+            "newest": _moment(connection, "SELECT recorded FROM event ORDER BY position DESC LIMIT 1"),
+            "removed_events": _number(connection, "SELECT count(*) FROM removed"),
+            "archived_events": sum(segment.events for segment in segments),
+            "archive_files": len(segments),
+            "archive": archive_folder(connection),
+            "snapshots": snapshot_positions(connection),
+            "checkpoints": _pairs(connection, "SELECT consumer, position FROM checkpoint"),
+            "retention_seconds": _pairs(connection, "SELECT category, max_age_seconds FROM retention"),
+        }
+    finally:
+        connection.close()
+
+
+def ages(path: Path, key: StoreKey | None) -> dict[str, int]:
+    """How long each category is kept, in seconds."""
+    connection = open_reader(path, key)
+    try:
+        return _pairs(connection, "SELECT category, max_age_seconds FROM retention ORDER BY category")
+    finally:
+        connection.close()
+
+
+async def set_age(
+    path: Path,
+    category: str,
+    seconds: int | None,
+    even_facts: bool,
+    key: StoreKey | None,
+    chain: ChainKeys | None,
+) -> None:
+    """See set_retention."""
+    async with SqliteStore(path, key=key, chain=chain) as store:
+        await set_retention(store, category, seconds, even_facts=even_facts)
+
+
+async def apply_retention(
+    path: Path,
+    archive: Path | None,
+    without_archive: bool,
+    key: StoreKey | None,
+    chain: ChainKeys | None,
+    progress: Progress,
+) -> list[Scavenged]:
+    """Scavenge every category that has an age, with an archive or expressly without."""
+    async with SqliteStore(path, key=key, chain=chain) as store:
+        if not await retention(store):
+            raise StoreError(
+                "no category has an age: say one with `coldaisle store retention set telemetry 90d`"
+            )
+        folder = archive or Path(await store.inspect(archive_folder) or ".")
+        if without_archive:
+            if archive is not None:
+                raise StoreError("--archive and --without-archive exclude each other: choose one")
+        elif folder == Path():
+            raise StoreError("say where old events go: --archive DIR, or --without-archive to lose them")
+        return await scavenge(
+            store,
+            covered_by=COVERED_BY,
+            archive_folder=None if without_archive else folder.absolute(),
+            progress=lambda _, done, end: progress(done, end),
+        )
+
+
+async def archive_once(
+    path: Path,
+    folder: Path,
+    category: str,
+    age_seconds: int,
+    even_facts: bool,
+    key: StoreKey | None,
+    chain: ChainKeys | None,
+    progress: Progress,
+) -> Scavenged:
+    """Archive and remove a category's old events, whatever retention says."""
+    require_removable(category, age_seconds, even_facts)
+    async with SqliteStore(path, key=key, chain=chain) as store:
+        return await scavenge_category(
+            store,
+            category,
+            age_seconds,
+            covered_by=COVERED_BY,
+            archive_folder=folder.absolute(),
+            progress=lambda _, done, end: progress(done, end),
+        )
+
+
+async def copy_store(
+    source: Path,
+    target: Path,
+    source_key: StoreKey | None,
+    target_key: StoreKey | None,
+    chain: ChainKeys | None,
+    with_archive: bool,
+    archive: Path | None,
+    progress: Progress,
+) -> Copied:
+    """Copy between two files; a URL of another kind of store may stand on either side one day."""
+    if source.absolute() == target.absolute():
+        raise StoreError(f"{source} cannot be copied onto itself: name another target")
+    async with (
+        SqliteStore(source, read_only=True, key=source_key) as ours,
+        SqliteStore(target, key=target_key, chain=chain) as theirs,
+    ):
+        whole = ArchivedHistory(ours, archive) if with_archive else ours
+        return await copy_history(whole, theirs, progress)
+
+
+def _number(connection: apsw.Connection, query: str) -> int:
+    return int(connection.execute(query).get)
+
+
+def _moment(connection: apsw.Connection, query: str) -> str:
+    nanoseconds = connection.execute(query).get
+    if not isinstance(nanoseconds, int):
+        return ""
+    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _pairs(connection: apsw.Connection, query: str) -> dict[str, int]:
+    return dict(cast("list[tuple[str, int]]", connection.execute(query).fetchall()))

@@ -1,0 +1,168 @@
+"""An export is verified by the script that ships beside it, with nothing of ours on the path."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coldaisle.core.errors import ChainKeyUnusable, StoreError
+from coldaisle.core.events import NewEvent
+from coldaisle.core.store.chain import event_digest
+from coldaisle.core.store.chain_keys import add_chain_key, load_chain_keys, load_or_make_chain_keys
+from coldaisle.core.store.checkpoints import add_signing_key, load_signing_key
+from coldaisle.core.store.export import export
+from coldaisle.core.store.sqlite import SqliteStore
+
+SCRIPT = Path(__file__).parents[3] / "tools" / "verify_export.py"
+
+
+def new(number: int) -> NewEvent:
+    data = b"\xff\x00" if number % 10 == 0 else '{"n":"é%d"}'.encode() % number
+    cause = b"c" * 16 if number % 3 else None
+    return NewEvent(number.to_bytes(16), "Test", 1, number, "tester", data, cause, cause and b"d" * 16)
+
+
+@pytest.fixture
+async def exported(tmp_path: Path) -> Path:
+    """Positions 7 to 66 of 90, of which 20 to 24 were removed; the chain changes its key at 46."""
+    path = tmp_path / "events.db"
+    load_or_make_chain_keys(tmp_path / "chain.key")
+    for start in (1, 46):
+        async with SqliteStore(path, chain=load_chain_keys(tmp_path / "chain.key")) as store:
+            for number in range(start, start + 45, 9):
+                await store.append(f"run-{number % 4}", [new(n) for n in range(number, number + 9)])
+        add_chain_key(tmp_path / "chain.key")
+    async with SqliteStore(path, chain=load_chain_keys(tmp_path / "chain.key")) as store:
+        gone = [event for event in (await store.read_all()).events if 20 <= event.position <= 24]
+        for event in gone:
+            row = (event.position, event_digest(event))
+            await store.maintain(
+                lambda c, row=row: c.execute("INSERT INTO removed VALUES(?,?)", row).fetchall()
+            )
+            await store.maintain(
+                lambda c, at=row[0]: c.execute("DELETE FROM event WHERE position=?", (at,)).fetchall()
+            )
+        key = add_signing_key(tmp_path / "signing.key", tmp_path / "signing.pub")
+        done = await export(store, tmp_path / "out", 7, 66, key)
+        assert (done.events, done.removed) == (55, 5)
+    return tmp_path / "out"
+
+
+def verify(folder: Path, *options: str) -> tuple[int, str]:
+    command = [sys.executable, "-I", "-S", str(SCRIPT), str(folder), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def with_keys(folder: Path) -> list[str]:
+    return [
+        "--public-key",
+        str(folder.parent / "signing.pub"),
+        "--chain-key",
+        str(folder.parent / "chain.key"),
+    ]
+
+
+def test_an_export_holds(exported: Path) -> None:
+    code, says = verify(exported, *with_keys(exported))
+    assert code == 0, says
+    assert "keyed chain: holds" in says
+    code, says = verify(exported)
+    assert code == 0
+    assert "NOT yet trusted" in says
+    assert "not verified" in says
+
+
+def test_the_events_of_an_export_are_readable(exported: Path) -> None:
+    lines = [json.loads(line) for line in (exported / "events.jsonl").read_text().splitlines()]
+    assert [line["position"] for line in lines] == [n for n in range(7, 67) if not 20 <= n <= 24]
+    assert lines[0]["data"] == '{"n":"é7"}'
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_every_edit_of_the_events_is_found(exported: Path, seed: int) -> None:
+    source, file = random.Random(seed), exported / "events.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    at = source.randrange(len(lines) - 1)
+    event = json.loads(lines[at])
+    match source.choice(["change", "remove", "swap", "double", "cut"]):
+        case "change":
+            field = source.choice(["actor", "stream", "time", "version", "recorded", "type", "causation_id"])
+            event[field] = {str: "abcd", int: 4, type(None): "aa"}[type(event[field])]
+            lines[at] = json.dumps(event).encode() + b"\n"
+        case "remove":
+            del lines[at]
+        case "swap":
+            lines[at], lines[at + 1] = lines[at + 1], lines[at]
+        case "double":
+            lines.insert(at, lines[at])
+        case _:
+            del lines[at:]
+    file.write_bytes(b"".join(lines))
+    code, says = verify(exported, *with_keys(exported))
+    assert (code, says.startswith("BROKEN")) == (8, True)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "chain_before",
+        "chain_after",
+        "store",
+        "epochs",
+        "batches",
+        "checkpoint",
+        "signature",
+        "removed",
+        "public_key",
+    ],
+)
+def test_every_edit_of_the_manifest_is_found(exported: Path, field: str) -> None:
+    file = exported / "manifest.json"
+    manifest = json.loads(file.read_text())
+    match manifest[field]:
+        case str(text):
+            manifest[field] = ("0" if text[0] != "0" else "1") + text[1:]
+        case dict(checkpoint):
+            checkpoint["position"] += 1
+        case list(items):
+            items.pop()
+    file.write_text(json.dumps(manifest))
+    code, says = verify(exported, *with_keys(exported))
+    assert (code, says.startswith("BROKEN")) == (8, True)
+
+
+def test_a_forger_with_a_key_of_his_own_is_found(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    add_signing_key(tmp_path / "mine" / "k", tmp_path / "mine" / "signing.pub")
+    code, says = verify(exported, "--public-key", str(tmp_path / "mine" / "signing.pub"))
+    assert (code, "not the key given" in says) == (8, True)
+    wrong = tmp_path / "mine" / "chain.key"
+    add_chain_key(wrong)
+    code, says = verify(exported, "--chain-key", str(wrong))
+    assert (code, "is not in the file given" in says) == (8, True)
+
+
+async def test_what_was_altered_is_not_exported(exported: Path, tmp_path: Path) -> None:
+    keys, key = load_chain_keys(tmp_path / "chain.key"), load_signing_key(tmp_path / "signing.key")
+    async with SqliteStore(tmp_path / "events.db", chain=keys) as store:
+        for first, last in ((0, 5), (5, 4), (1, 91)):
+            with pytest.raises(ChainKeyUnusable, match="not all in the hash chain"):
+                await export(store, tmp_path / "again", first, last, key)
+        with pytest.raises(StoreError, match="is there already"):
+            await export(store, exported, 1, 5, key)
+        await store.maintain(lambda c: c.execute("UPDATE event SET actor='x' WHERE position=3").fetchall())
+        with pytest.raises(StoreError, match="position 3 is not what was appended"):
+            await export(store, tmp_path / "again", 1, 5, key)
+
+
+def test_the_script_says_how_it_is_used() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(SCRIPT)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "--public-key" in done.stdout

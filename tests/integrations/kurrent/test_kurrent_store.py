@@ -1,0 +1,272 @@
+"""The cluster's adapter, beyond the contract that all stores share (tests/core/store)."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+pytest.importorskip("kurrentdbclient")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kurrentdbclient import AsyncKurrentDBClient, StreamState
+from kurrentdbclient import NewEvent as WireEvent
+from kurrentdbclient import exceptions as refused
+
+from coldaisle.core.errors import ConfigError, DuplicateEvent, StoreError, TooLarge, WrongVersion
+from coldaisle.core.events import NewEvent
+from coldaisle.core.events.envelope import Recorded
+from coldaisle.core.store import Append, EventFilter, EventStore, Expected
+from coldaisle.core.store.memory import MemoryStore
+from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
+from coldaisle.integrations.kurrent.decode import from_wire, to_wire
+from coldaisle.integrations.kurrent.link import Link
+from coldaisle.integrations.kurrent.queries import query_for
+from coldaisle.server.kurrent import KurrentSettings, kurrent_server
+
+WAIT_SECONDS = 20.0
+
+
+def new(number: int, size: int = 10) -> NewEvent:
+    return NewEvent(number.to_bytes(16), "Test", 1, number, "tester", b'"%s"' % (b"x" * size))
+
+
+def config(port: int, scheme: str = "kdb", **others: object) -> KurrentConfig:
+    return KurrentConfig(f"{scheme}://127.0.0.1:{port}?Tls=false", first_pause_seconds=0.02, **others)
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path, port: int = 0, **others: object) -> AsyncIterator[int]:
+    async with (
+        SqliteStore(folder / "events.db") as store,
+        kurrent_server(store, "127.0.0.1", port, KurrentSettings(allow_writes=True, **others)) as bound,
+    ):
+        yield bound
+
+
+@pytest.fixture
+async def port(tmp_path: Path) -> AsyncIterator[int]:
+    async with served(tmp_path) as bound:
+        yield bound
+
+
+@pytest.mark.parametrize(
+    "scheme", ["kdb", "kurrentdb", "esdb", "kdb+discover", "kurrentdb+discover", "esdb+discover"]
+)
+async def test_every_kind_of_address_is_understood(port: int, scheme: str) -> None:
+    async with KurrentStore(config(port, scheme)) as store:
+        assert (await store.append("a", [new(1)])).version == 0
+
+
+async def test_an_append_beyond_the_first_version_s_bound_goes_by_the_second(port: int) -> None:
+    async with KurrentStore(config(port)) as store:
+        appended = await store.append("a", [new(n, 1_200) for n in range(1, 2_001)])
+        assert (appended.version, appended.position) == (1_999, 2_000)
+
+
+async def test_what_the_cluster_finds_too_large_is_named_so(tmp_path: Path) -> None:
+    async with served(tmp_path, max_transaction_bytes=1_000_000) as port, KurrentStore(config(port)) as store:
+        with pytest.raises(TooLarge):
+            await store.append("a", [new(n, 1_200) for n in range(1, 1_001)])
+
+
+async def test_many_streams_tell_where_each_append_ended(port: int) -> None:
+    async with KurrentStore(config(port)) as store:
+        await store.append("b", [new(1)])
+        appends = [Append(f"s-{n}", [new(10 + 3 * n + k) for k in range(3)]) for n in range(10)]
+        appends.append(Append("b", [new(90)], 0))
+        results = await store.append_many(appends)
+        assert [(r.version, r.position) for r in results] == [(2, 4 + 3 * n) for n in range(10)] + [(1, 32)]
+        await store.append("c", [new(91)])
+        assert await store.append_many(appends) == results
+
+
+async def test_one_stream_twice_in_an_append_is_one_append(port: int) -> None:
+    async with KurrentStore(config(port)) as store:
+        results = await store.append_many(
+            [Append("a", [new(1)]), Append("b", [new(2)]), Append("a", [new(3)])]
+        )
+        assert [r.version for r in results] == [1, 0, 1]
+        with pytest.raises(ValueError, match="comes twice"):
+            await store.append_many([Append("a", [new(4)]), Append("a", [new(5)], 2)])
+
+
+async def test_the_store_waits_while_the_cluster_is_away(tmp_path: Path) -> None:
+    async with served(tmp_path) as port:
+        store = KurrentStore(config(port, max_attempts=40, max_pause_seconds=0.2))
+        await store.__aenter__()
+        await store.append("a", [new(1)])
+    append = asyncio.ensure_future(store.append("a", [new(2)]))
+    await asyncio.sleep(0.3)
+    assert not append.done()
+    async with served(tmp_path, port):
+        assert (await asyncio.wait_for(append, WAIT_SECONDS)).version == 1
+        await store.__aexit__()
+
+
+async def test_a_subscription_goes_on_after_an_outage(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    async def follow(store: EventStore) -> None:
+        async for page in store.subscribe_all():
+            seen.extend(event.version for event in page.events)
+            if len(seen) >= 4:
+                return
+
+    async with served(tmp_path) as port:
+        store = KurrentStore(config(port, max_attempts=40, max_pause_seconds=0.2))
+        await store.__aenter__()
+        following = asyncio.ensure_future(follow(store))
+        await store.append("a", [new(1), new(2)])
+    async with served(tmp_path, port):
+        await store.append("a", [new(3), new(4)])
+        await asyncio.wait_for(following, WAIT_SECONDS)
+        await store.__aexit__()
+    assert seen == [0, 1, 2, 3]
+
+
+async def test_a_cluster_that_stays_away_is_named(tmp_path: Path) -> None:
+    async with served(tmp_path) as port:
+        pass
+    async with KurrentStore(config(port, max_attempts=2)) as store:
+        with pytest.raises(StoreError, match="2 attempts"):
+            await store.append("a", [new(1)])
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (refused.ServiceUnavailableError("away"), 3),
+        (refused.NodeIsNotLeaderError("moved", host=None, port=None), 3),
+        (refused.GrpcDeadlineExceededError("slow"), 3),
+        (refused.DiscoveryFailedError("no leader"), 3),
+        (refused.AccessDeniedError("no"), 1),
+        (refused.BadRequestError("no"), 1),
+        (refused.UnauthenticatedError("no"), 1),
+    ],
+)
+async def test_only_what_may_pass_is_tried_again(port: int, error: Exception, attempts: int) -> None:
+    tried = 0
+
+    async def work(_: AsyncKurrentDBClient) -> None:
+        nonlocal tried
+        tried += 1
+        raise error
+
+    link = Link(config(port, max_attempts=3))
+    await link.open()
+    with pytest.raises((StoreError, refused.KurrentDBClientError)):
+        await link.call(work)
+    await link.close()
+    assert tried == attempts
+
+
+async def test_others_events_are_read_as_foreign(port: int) -> None:
+    async with (
+        AsyncKurrentDBClient(f"kdb://127.0.0.1:{port}?Tls=false") as other,
+        KurrentStore(config(port)) as store,
+    ):
+        theirs = WireEvent(type="Theirs", data=b"\x00\xff", content_type="application/octet-stream")
+        await other.append_to_stream("a", events=theirs, current_version=StreamState.ANY)
+        (event,) = await store.read_stream("a")
+        assert (event.type, event.data, event.schema, event.actor) == ("Theirs", b"\x00\xff", 0, "kurrent")
+        assert abs(event.time - time.time_ns()) < 60_000_000_000
+
+
+async def test_bookkeeping_is_not_part_of_the_history(port: int) -> None:
+    async with KurrentStore(config(port)) as store:
+        await store.append("a", [new(1)])
+        for position in range(5):
+            await store.save_checkpoint("me", position)
+        await store.truncate_stream("a", 0)
+        assert [event.stream for event in (await store.read_all()).events] == ["a"]
+        assert await store.head() == 1
+        assert await store.load_checkpoint("me") == 4
+
+
+@pytest.mark.parametrize("uri", ["http://a", "kdb:/a", "esdb+find://a"])
+def test_a_wrong_address_is_refused_when_settings_are_read(uri: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"uri": uri}, KurrentConfig)
+
+
+async def test_a_missing_certificate_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError):
+        async with KurrentStore(KurrentConfig("kdb://u:p@localhost:1", certificate_file="/none.pem")):
+            pass
+
+
+def test_filters_become_one_of_the_cluster_s_kinds() -> None:
+    both = query_for(EventFilter(stream_prefixes=("a-",), types=("T.x", "U")))
+    assert both.arguments()["filter_include"] == (r"(T\.x|U)",)
+    assert not both.by_prefix
+    here = Recorded(1, "a-1", 0, b"", "U", 1, 0, 0, "", b"")
+    assert both.admits(here)
+    assert not both.admits(msgspec.structs.replace(here, stream="b-1"))
+    assert not query_for(EventFilter()).admits(msgspec.structs.replace(here, type="$x"))
+
+
+_events = st.builds(
+    NewEvent,
+    id=st.binary(min_size=16, max_size=16),
+    type=st.text(min_size=1),
+    schema=st.integers(1, 1 << 30),
+    time=st.integers(0, 1 << 62),
+    actor=st.text(),
+    data=st.binary(),
+    correlation_id=st.none() | st.binary(min_size=16, max_size=16),
+    causation_id=st.none() | st.binary(min_size=16, max_size=16),
+)
+
+
+@given(_events)
+def test_the_envelope_survives_the_metadata(event: NewEvent) -> None:
+    from kurrentdbclient import RecordedEvent
+
+    wire = to_wire(event)
+    back = from_wire(
+        RecordedEvent(wire.type, wire.data, wire.metadata, "application/json", wire.id, "s", 0, 1, 1)
+    )
+    assert all(getattr(back, name) == getattr(event, name) for name in NewEvent.__struct_fields__)
+
+
+_appends = st.lists(
+    st.tuples(
+        st.sampled_from(["run-a", "run-b"]),
+        st.lists(st.integers(1, 12), min_size=1, max_size=3),
+        st.sampled_from([*Expected, -1, 0, 1, 2]),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(operations=_appends)
+def test_the_wire_and_memory_never_disagree(
+    operations: list[tuple[str, list[int], int | Expected]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Any sequence of appends, ids repeated at will, has the same outcome over the wire."""
+
+    async def outcomes(store: EventStore) -> list[object]:
+        found: list[object] = []
+        for stream, numbers, expected in operations:
+            try:
+                found.append(await store.append(stream, [new(n) for n in numbers], expected))
+            except (WrongVersion, DuplicateEvent):
+                found.append("refused")
+        page = await store.read_all()
+        return [*found, *((e.position, e.stream, e.version, e.id) for e in page.events)]
+
+    async def over_the_wire() -> list[object]:
+        async with (
+            served(tmp_path_factory.mktemp("store")) as port,
+            KurrentStore(config(port)) as store,
+        ):
+            return await outcomes(store)
+
+    assert asyncio.run(over_the_wire()) == asyncio.run(outcomes(MemoryStore()))
