@@ -30,6 +30,10 @@ COMMANDS: CommandTable = {
         "coldaisle.server.commands:verify",
         "Replay a history from its first event, and hold it against what was recorded.",
     ),
+    "history": (
+        "coldaisle.server.history_commands:history",
+        "Prove that the history is what was appended: verify, sign, export, and keep its keys.",
+    ),
     "store": (
         "coldaisle.server.store_commands:store",
         "Look after a store's file: back up, check, thin out, archive, copy, salvage.",

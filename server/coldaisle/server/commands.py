@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from coldaisle.server.store_options import key, store_key
+
 EXIT_INTEGRITY = 8
 
 
@@ -13,7 +15,15 @@ EXIT_INTEGRITY = 8
 @click.option("--data", "data_dir", metavar="DIR", help="Where history and token live. [./coldaisle-data]")
 @click.option("--listen", metavar="HOST:PORT", help="Where gRPC is answered. [127.0.0.1:7443]")
 @click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus may scrape /metrics. [off]")
-def serve(config: Path | None, data_dir: str | None, listen: str | None, metrics: str | None) -> None:
+@click.option("--kurrent-port", type=click.IntRange(1, 65_535), metavar="PORT",
+              help="Where the history is also served over KurrentDB's protocol, on loopback. [off]")  # fmt: skip
+def serve(
+    config: Path | None,
+    data_dir: str | None,
+    listen: str | None,
+    metrics: str | None,
+    kurrent_port: int | None,
+) -> None:
     """Run the server: history, twin, detection, playbooks and the gRPC API.
 
     \b
@@ -38,7 +48,8 @@ def serve(config: Path | None, data_dir: str | None, listen: str | None, metrics
     from coldaisle.server.settings import load_settings
 
     configure_logging()
-    given = {"data_dir": data_dir, "listen": listen, "metrics": metrics}
+    kurrent = None if kurrent_port is None else f"127.0.0.1:{kurrent_port}"
+    given = {"data_dir": data_dir, "listen": listen, "metrics": metrics, "kurrent": kurrent}
     try:
         settings = load_settings(config)
         changes = {name: value for name, value in given.items() if value is not None}
@@ -53,7 +64,8 @@ def serve(config: Path | None, data_dir: str | None, listen: str | None, metrics
               help="The folder of the server whose history is to be replayed.")  # fmt: skip
 @click.option("--to", "position", type=click.IntRange(1), metavar="POSITION", help="Replay up to here. [all]")
 @click.option("--expect-hash", metavar="HASH", help="The state hash, or its beginning, that must come out.")
-def verify(data_dir: str, position: int | None, expect_hash: str | None) -> None:
+@key
+def verify(data_dir: str, position: int | None, expect_hash: str | None, key_file: Path | None) -> None:
     """Replay a history from its first event, and hold it against what was recorded.
 
     \b
@@ -75,7 +87,9 @@ def verify(data_dir: str, position: int | None, expect_hash: str | None) -> None
         click.echo(f"\rreplayed {done} of {end}", nl=done == end, err=True)
 
     try:
-        verdict = asyncio.run(verify_file(Path(data_dir) / STORE_FILE, position, progress))
+        verdict = asyncio.run(
+            verify_file(Path(data_dir) / STORE_FILE, position, progress, store_key(key_file))
+        )
     except ColdaisleError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"position    @{verdict.position}")

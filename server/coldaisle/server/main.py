@@ -17,6 +17,8 @@ from coldaisle.core.errors import ConfigError
 from coldaisle.core.store import EventStore, LiveTwin
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.backup_check import require_whole
+from coldaisle.core.store.chain_keys import load_or_make_chain_keys
+from coldaisle.core.store.cipher import StoreKey, load_store_key, store_key_from_environment
 from coldaisle.core.store.reactions import ReactorRunner
 from coldaisle.core.store.snapshots import SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
@@ -24,8 +26,10 @@ from coldaisle.playbooks import PolicyReactor, Runner
 from coldaisle.server.access import Guard, load_token
 from coldaisle.server.actions import ActionRouter
 from coldaisle.server.errors import ungrouped
+from coldaisle.server.history_keys import CHAIN_KEY_FILE
 from coldaisle.server.hub import AgentHub
 from coldaisle.server.ingest import MAX_BATCH_BYTES
+from coldaisle.server.kurrent.serve import kurrent_server
 from coldaisle.server.metrics import serve_metrics
 from coldaisle.server.moments import Moments
 from coldaisle.server.services.agents import AgentService
@@ -35,7 +39,7 @@ from coldaisle.server.services.history import HistoryService
 from coldaisle.server.services.playbooks import PlaybookService
 from coldaisle.server.services.system import SystemService
 from coldaisle.server.services.telemetry import TelemetryService
-from coldaisle.server.settings import Settings, split_address
+from coldaisle.server.settings import ServeSettings, Settings, split_address
 from coldaisle.server.startup import announce, drive_runs, load_playbooks
 from coldaisle.server.watching import Watchers
 from coldaisle.v1 import (
@@ -103,8 +107,7 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
     folder = _made(Path(settings.serve.data_dir))
     token = load_token(folder / TOKEN_FILE)
     playbooks = load_playbooks(settings.serve.playbooks_dir)
-    max_bytes = settings.serve.max_store_bytes or None
-    async with SqliteStore(folder / STORE_FILE, max_bytes=max_bytes) as store, asyncio.TaskGroup() as group:
+    async with _store(settings.serve, folder) as store, asyncio.TaskGroup() as group:
         await require_whole(store)
         snapshots = SqliteSnapshots(store)
         live = LiveTwin(store, snapshots)
@@ -122,8 +125,9 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         bound = _bind(server, host, port)
         await server.start()
         try:
-            with _metrics(settings.serve.metrics, system):
-                yield f"{host}:{bound}"
+            async with _kurrent(settings, store):
+                with _metrics(settings.serve.metrics, system):
+                    yield f"{host}:{bound}"
         finally:
             hub.close()
             await server.stop(STOP_GRACE_SECONDS)
@@ -191,6 +195,31 @@ def _require_loopback(host: str) -> None:
             f"serve.listen = {host!r}: this version speaks without TLS and so listens on loopback only; "
             "use 127.0.0.1, and an SSH tunnel from elsewhere"
         )
+
+
+def _store(serve: ServeSettings, folder: Path) -> SqliteStore:
+    """The history's file; its appends are chained under a key that is made when there is none."""
+    chain = load_or_make_chain_keys(Path(serve.chain_key_file or folder / CHAIN_KEY_FILE))
+    max_bytes = serve.max_store_bytes or None
+    return SqliteStore(folder / STORE_FILE, max_bytes=max_bytes, key=_store_key(serve), chain=chain)
+
+
+def _store_key(serve: ServeSettings) -> StoreKey | None:
+    if serve.store_key_file:
+        return load_store_key(Path(serve.store_key_file))
+    return store_key_from_environment(serve.store_key_env) if serve.store_key_env else None
+
+
+@contextlib.asynccontextmanager
+async def _kurrent(settings: Settings, store: EventStore) -> AsyncIterator[None]:
+    """The same history for KurrentDB's clients, where that is asked for."""
+    if not settings.serve.kurrent:
+        yield
+        return
+    host, port = split_address(settings.serve.kurrent, "serve.kurrent")
+    async with kurrent_server(store, host, port, settings.kurrent) as bound:
+        log.info("speaking KurrentDB's protocol", extra={"address": f"{host}:{bound}"})
+        yield
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from msgspec import Struct
 from coldaisle.core.detect import default_rules
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.events.types import DetectorConfigured, LimitRule, PoliciesConfigured, Policy
+from coldaisle.server.kurrent.settings import KurrentSettings
 
 
 class PolicySettings(Policy, frozen=True, forbid_unknown_fields=True):
@@ -34,7 +35,9 @@ DEFAULT_POLICIES = (
 class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``[serve]``: where the server listens and keeps its data.
 
-    ``max_store_bytes`` bounds the store's file; 0 means as far as the disk goes.
+    ``max_store_bytes`` bounds the store's file; 0 means as far as the disk goes. ``kurrent`` is where the
+    store speaks KurrentDB's protocol. ``chain_key_file`` empty means ``chain.key`` in the data folder. A
+    store key, from a file or the environment, encrypts the file.
     """
 
     listen: str = "127.0.0.1:7443"
@@ -42,6 +45,10 @@ class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     data_dir: str = "coldaisle-data"
     playbooks_dir: str = ""
     max_store_bytes: int = 0
+    kurrent: str = ""
+    chain_key_file: str = ""
+    store_key_file: str = ""
+    store_key_env: str = ""
 
 
 class DetectSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +73,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     serve: ServeSettings = ServeSettings()
     detect: DetectSettings = DetectSettings()
     policies: tuple[PolicySettings, ...] = DEFAULT_POLICIES
+    kurrent: KurrentSettings = KurrentSettings()
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -121,8 +129,11 @@ def split_address(text: str, key: str) -> tuple[str, int]:
 
 def _check(path: Path, settings: Settings) -> None:
     split_address(settings.serve.listen, f"{path}: serve.listen")
-    if settings.serve.metrics:
-        split_address(settings.serve.metrics, f"{path}: serve.metrics")
+    for key in ("metrics", "kurrent"):
+        if address := getattr(settings.serve, key):
+            split_address(address, f"{path}: serve.{key}")
+    if settings.serve.store_key_file and settings.serve.store_key_env:
+        raise ConfigError(f"{path}: serve.store_key_file and store_key_env both name the key; keep one")
     detect = settings.detect
     if not 1 <= detect.raise_count <= detect.raise_window <= 100:
         raise ConfigError(

@@ -14,6 +14,7 @@ from coldaisle.core.events import NewEvent, Recorded
 from coldaisle.core.reactor import Reactor, stamp
 from coldaisle.core.store import MAX_PAGE_EVENTS, EventStore
 from coldaisle.core.store.archive_history import ArchivedHistory
+from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.live import advance, decode_known, up_to
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.twin import Twin, state_hash
@@ -33,9 +34,11 @@ class Verdict(Struct, frozen=True):
     faults: tuple[str, ...]
 
 
-async def verify_file(path: Path, position: int | None, progress: Progress) -> Verdict:
+async def verify_file(
+    path: Path, position: int | None, progress: Progress, key: StoreKey | None = None
+) -> Verdict:
     """Replay the file up to ``position`` (None: its head)."""
-    async with SqliteStore(path, read_only=True) as store:
+    async with SqliteStore(path, read_only=True, key=key) as store:
         end = await store.head() if position is None else position
         return await verify(ArchivedHistory(store), end, progress)
 
