@@ -16,7 +16,7 @@ EXIT_INTEGRITY = 8
 @click.option("--listen", metavar="HOST:PORT", help="Where gRPC is answered. [127.0.0.1:7443]")
 @click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus may scrape /metrics. [off]")
 @click.option("--kurrent-port", type=click.IntRange(1, 65_535), metavar="PORT",
-              help="Where the history is also served over KurrentDB's protocol, on loopback. [off]")  # fmt: skip
+              help="Where KurrentDB's clients may read the history, on loopback. [off]")  # fmt: skip
 def serve(
     config: Path | None,
     data_dir: str | None,
