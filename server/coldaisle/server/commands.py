@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from coldaisle.server.store_options import key, store_key
+from coldaisle.server.store_options import STORE_FILE, key, store_key
 
 EXIT_INTEGRITY = 8
 
@@ -15,6 +15,7 @@ EXIT_INTEGRITY = 8
 @click.option("--data", "data_dir", metavar="DIR", help="Where history and token live. [./coldaisle-data]")
 @click.option("--listen", metavar="HOST:PORT", help="Where gRPC is answered. [127.0.0.1:7443]")
 @click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus may scrape /metrics. [off]")
+@click.option("--store", metavar="URL", help="A KurrentDB cluster instead: kurrentdb://… [DIR/events.db]")
 @click.option("--kurrent-port", type=click.IntRange(1, 65_535), metavar="PORT",
               help="Where KurrentDB's clients may read the history, on loopback. [off]")  # fmt: skip
 def serve(
@@ -22,6 +23,7 @@ def serve(
     data_dir: str | None,
     listen: str | None,
     metrics: str | None,
+    store: str | None,
     kurrent_port: int | None,
 ) -> None:
     """Run the server: history, twin, detection, playbooks and the gRPC API.
@@ -45,13 +47,14 @@ def serve(
     from coldaisle.core.errors import ColdaisleError
     from coldaisle.core.logs import configure_logging
     from coldaisle.server.main import serve as run
-    from coldaisle.server.settings import load_settings
+    from coldaisle.server.settings import load_settings, refuse_password
 
     configure_logging()
     kurrent = None if kurrent_port is None else f"127.0.0.1:{kurrent_port}"
-    given = {"data_dir": data_dir, "listen": listen, "metrics": metrics, "kurrent": kurrent}
+    given = {"data_dir": data_dir, "listen": listen, "metrics": metrics, "store": store, "kurrent": kurrent}
     try:
         settings = load_settings(config)
+        refuse_password(store or "", "--store")
         changes = {name: value for name, value in given.items() if value is not None}
         settings = replace(settings, serve=replace(settings.serve, **changes))
         asyncio.run(run(settings, click.echo))
@@ -80,7 +83,6 @@ def verify(data_dir: str, position: int | None, expect_hash: str | None, key_fil
     import asyncio
 
     from coldaisle.core.errors import ColdaisleError
-    from coldaisle.server.main import STORE_FILE
     from coldaisle.server.verify import verify_file
 
     def progress(done: int, end: int) -> None:

@@ -15,23 +15,17 @@ from grpc_reflection.v1alpha import reflection
 from coldaisle.core.detect import Detector
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.store import EventStore, LiveTwin
-from coldaisle.core.store.archive_history import ArchivedHistory
-from coldaisle.core.store.backup_check import require_whole
-from coldaisle.core.store.chain_keys import load_or_make_chain_keys
-from coldaisle.core.store.cipher import StoreKey, load_store_key, store_key_from_environment
 from coldaisle.core.store.reactions import ReactorRunner
-from coldaisle.core.store.snapshots import SqliteSnapshots
-from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.playbooks import PolicyReactor, Runner
 from coldaisle.server.access import Guard, load_token
 from coldaisle.server.actions import ActionRouter
 from coldaisle.server.errors import ungrouped
-from coldaisle.server.history_keys import CHAIN_KEY_FILE
 from coldaisle.server.hub import AgentHub
 from coldaisle.server.ingest import MAX_BATCH_BYTES
 from coldaisle.server.kurrent.serve import kurrent_server
 from coldaisle.server.metrics import serve_metrics
 from coldaisle.server.moments import Moments
+from coldaisle.server.opening import open_history
 from coldaisle.server.services.agents import AgentService
 from coldaisle.server.services.alerts import AlertService
 from coldaisle.server.services.assets import AssetService
@@ -39,7 +33,7 @@ from coldaisle.server.services.history import HistoryService
 from coldaisle.server.services.playbooks import PlaybookService
 from coldaisle.server.services.system import SystemService
 from coldaisle.server.services.telemetry import TelemetryService
-from coldaisle.server.settings import ServeSettings, Settings, split_address
+from coldaisle.server.settings import Settings, split_address
 from coldaisle.server.startup import announce, drive_runs, load_playbooks
 from coldaisle.server.watching import Watchers
 from coldaisle.v1 import (
@@ -59,7 +53,6 @@ from coldaisle.v1 import (
     telemetry_pb2_grpc,
 )
 
-STORE_FILE = "events.db"
 TOKEN_FILE = "token"
 STOP_GRACE_SECONDS = 2.0
 KEEPALIVE_MILLISECONDS = 20_000
@@ -107,9 +100,8 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
     folder = _made(Path(settings.serve.data_dir))
     token = load_token(folder / TOKEN_FILE)
     playbooks = load_playbooks(settings.serve.playbooks_dir)
-    async with _store(settings.serve, folder) as store, asyncio.TaskGroup() as group:
-        await require_whole(store)
-        snapshots = SqliteSnapshots(store)
+    async with open_history(settings.serve, folder) as opened, asyncio.TaskGroup() as group:
+        store, snapshots = opened.store, opened.snapshots
         live = LiveTwin(store, snapshots)
         tasks = [group.create_task(live.run(), name="live twin")]
         await live.at_least(await store.head())
@@ -119,8 +111,8 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         runner = Runner(store, live, ActionRouter(hub), actor="runner/server")
         for work in (*(reactor.run() for reactor in reactors), drive_runs(runner)):
             tasks.append(group.create_task(work))
-        system = SystemService(str(folder / STORE_FILE), live, hub, reactors, time.time_ns())
-        moments = Moments(store, live, ArchivedHistory(store), snapshots)
+        system = SystemService(opened.name, live, hub, reactors, time.time_ns())
+        moments = Moments(store, live, opened.history, snapshots)
         server = _server(store, live, moments, hub, system, token)
         bound = _bind(server, host, port)
         await server.start()
@@ -195,19 +187,6 @@ def _require_loopback(host: str) -> None:
             f"serve.listen = {host!r}: this version speaks without TLS and so listens on loopback only; "
             "use 127.0.0.1, and an SSH tunnel from elsewhere"
         )
-
-
-def _store(serve: ServeSettings, folder: Path) -> SqliteStore:
-    """The history's file; its appends are chained under a key that is made when there is none."""
-    chain = load_or_make_chain_keys(Path(serve.chain_key_file or folder / CHAIN_KEY_FILE))
-    max_bytes = serve.max_store_bytes or None
-    return SqliteStore(folder / STORE_FILE, max_bytes=max_bytes, key=_store_key(serve), chain=chain)
-
-
-def _store_key(serve: ServeSettings) -> StoreKey | None:
-    if serve.store_key_file:
-        return load_store_key(Path(serve.store_key_file))
-    return store_key_from_environment(serve.store_key_env) if serve.store_key_env else None
 
 
 @contextlib.asynccontextmanager

@@ -35,9 +35,10 @@ DEFAULT_POLICIES = (
 class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``[serve]``: where the server listens and keeps its data.
 
-    ``max_store_bytes`` bounds the store's file; 0 means as far as the disk goes. ``kurrent`` is where the
-    store speaks KurrentDB's protocol. ``chain_key_file`` empty means ``chain.key`` in the data folder. A
-    store key, from a file or the environment, encrypts the file.
+    ``store`` is a cluster's URL, or the name of the variable that holds it (``store_env``); without, the
+    history is a file in the data folder. ``max_store_bytes`` bounds that file; 0 means as far as the disk
+    goes. ``chain_key_file`` empty means ``chain.key`` in the data folder. A store key, from a file or the
+    environment, encrypts the file. ``kurrent`` is where the history is served over KurrentDB's protocol.
     """
 
     listen: str = "127.0.0.1:7443"
@@ -45,6 +46,9 @@ class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     data_dir: str = "coldaisle-data"
     playbooks_dir: str = ""
     max_store_bytes: int = 0
+    store: str = ""
+    store_env: str = ""
+    store_ca_file: str = ""
     kurrent: str = ""
     chain_key_file: str = ""
     store_key_file: str = ""
@@ -127,11 +131,18 @@ def split_address(text: str, key: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def refuse_password(url: str, place: str) -> None:
+    """Raises ConfigError when a URL that others can read holds credentials."""
+    if "@" in url:
+        raise ConfigError(f"{place} holds a password; put the URL in a variable, name it in serve.store_env")
+
+
 def _check(path: Path, settings: Settings) -> None:
     split_address(settings.serve.listen, f"{path}: serve.listen")
     for key in ("metrics", "kurrent"):
         if address := getattr(settings.serve, key):
             split_address(address, f"{path}: serve.{key}")
+    refuse_password(settings.serve.store, f"{path}: serve.store")
     if settings.serve.store_key_file and settings.serve.store_key_env:
         raise ConfigError(f"{path}: serve.store_key_file and store_key_env both name the key; keep one")
     detect = settings.detect

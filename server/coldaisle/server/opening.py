@@ -1,0 +1,85 @@
+"""Opens the history that a server works on: the embedded file, or a KurrentDB cluster by its URL."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from coldaisle.core.errors import ConfigError
+from coldaisle.core.store import EventStore
+from coldaisle.core.store.archive_history import ArchivedHistory
+from coldaisle.core.store.backup_check import require_whole
+from coldaisle.core.store.chain_keys import load_or_make_chain_keys
+from coldaisle.core.store.cipher import StoreKey, load_store_key, store_key_from_environment
+from coldaisle.core.store.snapshots import Snapshots, SqliteSnapshots
+from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.server.history_keys import CHAIN_KEY_FILE
+from coldaisle.server.settings import ServeSettings
+from coldaisle.server.store_options import STORE_FILE
+
+
+class Opened(Struct, frozen=True):
+    """A store ready for work. ``history`` also has what was archived; ``name`` holds no secret."""
+
+    store: EventStore
+    history: EventStore | ArchivedHistory
+    snapshots: Snapshots | None
+    name: str
+
+
+@contextlib.asynccontextmanager
+async def open_history(serve: ServeSettings, folder: Path) -> AsyncIterator[Opened]:
+    """The history as long as the block runs."""
+    url = _cluster(serve)
+    async with _open_cluster(url, serve) if url else _open_file(serve, folder) as opened:
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def _open_file(serve: ServeSettings, folder: Path) -> AsyncIterator[Opened]:
+    """Appends are chained under a key that is made when there is none."""
+    path = folder / STORE_FILE
+    chain = load_or_make_chain_keys(Path(serve.chain_key_file or folder / CHAIN_KEY_FILE))
+    max_bytes = serve.max_store_bytes or None
+    async with SqliteStore(path, max_bytes=max_bytes, key=_store_key(serve), chain=chain) as store:
+        await require_whole(store)
+        yield Opened(store, ArchivedHistory(store), SqliteSnapshots(store), str(path))
+
+
+@contextlib.asynccontextmanager
+async def _open_cluster(url: str, serve: ServeSettings) -> AsyncIterator[Opened]:
+    """Integrity and encryption are then the cluster's; twin and reactors replay from its first event."""
+    try:
+        from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
+    except ImportError as error:
+        raise ConfigError(
+            f"serve.store: a cluster needs the package {error.name}: pip install 'coldaisle[kurrent]'"
+        ) from error
+    async with KurrentStore(KurrentConfig(url, serve.store_ca_file)) as store:
+        yield Opened(store, store, None, without_secrets(url))
+
+
+def _cluster(serve: ServeSettings) -> str:
+    if not serve.store_env:
+        return serve.store
+    try:
+        return os.environ[serve.store_env]
+    except KeyError:
+        raise ConfigError(
+            f"serve.store_env: the environment has no {serve.store_env}; set it to the URL"
+        ) from None
+
+
+def without_secrets(url: str) -> str:
+    """The URL without user and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _store_key(serve: ServeSettings) -> StoreKey | None:
+    if serve.store_key_file:
+        return load_store_key(Path(serve.store_key_file))
+    return store_key_from_environment(serve.store_key_env) if serve.store_key_env else None
