@@ -17,6 +17,7 @@ from coldaisle.core.errors import ConfigError
 from coldaisle.core.store import EventStore, LiveTwin
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.backup_check import require_whole
+from coldaisle.core.store.chain_keys import load_or_make_chain_keys
 from coldaisle.core.store.reactions import ReactorRunner
 from coldaisle.core.store.snapshots import SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
@@ -56,6 +57,7 @@ from coldaisle.v1 import (
 )
 
 STORE_FILE = "events.db"
+CHAIN_KEY_FILE = "chain.key"
 TOKEN_FILE = "token"
 STOP_GRACE_SECONDS = 2.0
 KEEPALIVE_MILLISECONDS = 20_000
@@ -104,7 +106,11 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
     token = load_token(folder / TOKEN_FILE)
     playbooks = load_playbooks(settings.serve.playbooks_dir)
     max_bytes = settings.serve.max_store_bytes or None
-    async with SqliteStore(folder / STORE_FILE, max_bytes=max_bytes) as store, asyncio.TaskGroup() as group:
+    chain = load_or_make_chain_keys(folder / CHAIN_KEY_FILE)
+    async with (
+        SqliteStore(folder / STORE_FILE, max_bytes=max_bytes, chain=chain) as store,
+        asyncio.TaskGroup() as group,
+    ):
         await require_whole(store)
         snapshots = SqliteSnapshots(store)
         live = LiveTwin(store, snapshots)
