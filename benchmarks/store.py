@@ -1,6 +1,8 @@
-"""The store against what a user would write by hand: bare apsw on the same table, orjson over the same bytes.
+"""The store against what a user would write by hand, and against a library that he would take instead.
 
-Peers run in the same process and rounds. Appends are durable (WAL, synchronous=FULL) on both sides.
+By hand: bare apsw on the same table, orjson over the same bytes, a plain file with fdatasync. The library:
+the SQLite recorder of ``eventsourcing``, which keeps id, version, topic and bytes. All run in the same
+process and rounds. Appends are durable (WAL, synchronous=FULL) on every side.
 """
 
 import asyncio
@@ -9,14 +11,20 @@ import os
 import random
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 import apsw
 import orjson
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 from measure import Bar, interleaved, report
 
 from coldaisle.core.events import NewEvent, decode, encode, sequenced_id
 from coldaisle.core.events.types import SamplesRecorded
+from coldaisle.core.store.chain_keys import ChainKeys, new_chain_keys
+from coldaisle.core.store.chain_verify import verify_chain
+from coldaisle.core.store.cipher import StoreKey, new_store_key
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_schema import open_writer
 
@@ -51,11 +59,55 @@ def batches(events: list[tuple[str, NewEvent]]) -> list[list[NewEvent]]:
     return [[event for _, event in events[n : n + BATCH_EVENTS]] for n in range(0, len(events), BATCH_EVENTS)]
 
 
-def append_ours(folder: Path, parts: list[list[NewEvent]]) -> None:
+def append_ours(
+    path: Path, parts: list[list[NewEvent]], chain: ChainKeys | None = None, key: StoreKey | None = None
+) -> None:
     async def run() -> None:
-        async with SqliteStore(folder / f"{os.urandom(4).hex()}.db") as store:
+        async with SqliteStore(path, chain=chain, key=key) as store:
             for number, part in enumerate(parts):
                 await store.append(f"telemetry-{number % STREAMS}", part)
+
+    asyncio.run(run())
+
+
+def recorder(path: Path) -> SQLiteApplicationRecorder:
+    found = SQLiteApplicationRecorder(SQLiteDatastore(str(path)))
+    found.create_table()
+    return found
+
+
+def append_eventsourcing(path: Path, parts: list[list[NewEvent]]) -> None:
+    """The same events as its users store them: a UUID for each stream, the type as topic, JSON as state."""
+    peer = recorder(path)
+    for part in parts:
+        stream = uuid.uuid4()
+        peer.insert_events([StoredEvent(stream, n, event.type, event.data) for n, event in enumerate(part)])
+    peer.datastore.close()
+
+
+def read_eventsourcing(path: Path) -> None:
+    peer, start = recorder(path), 1
+    while found := peer.select_notifications(start, BATCH_EVENTS):
+        start = found[-1].id + 1
+    peer.datastore.close()
+
+
+def read_ours(path: Path) -> None:
+    """Every event read, none decoded."""
+
+    async def run() -> None:
+        after = 0
+        async with SqliteStore(path, read_only=True) as store:
+            while (page := await store.read_all(after=after)).events:
+                after = page.position
+
+    asyncio.run(run())
+
+
+def verify_ours(path: Path, keys: ChainKeys) -> None:
+    async def run() -> None:
+        async with SqliteStore(path, read_only=True) as store:
+            assert (await verify_chain(store, keys)).fault is None
 
     asyncio.run(run())
 
@@ -135,19 +187,29 @@ def main() -> None:
     gc.freeze()  # else every way pays for collections that walk the test data
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
-        path = folder / "replay.db"
+        path, peer_path, keys, key = (
+            folder / "replay.db",
+            folder / "peer.db",
+            new_chain_keys(),
+            new_store_key(),
+        )
+        append_ours(path, parts, keys)
+        append_eventsourcing(peer_path, parts)
 
-        async def fill() -> None:
-            async with SqliteStore(path) as store:
-                for number, part in enumerate(parts):
-                    await store.append(f"telemetry-{number % STREAMS}", part)
+        def fresh() -> Path:
+            return folder / f"{os.urandom(4).hex()}.db"
 
-        asyncio.run(fill())
         timings = interleaved(
             {
-                "append": lambda: append_ours(folder, parts),
+                "append": lambda: append_ours(fresh(), parts),
+                "append with chain": lambda: append_ours(fresh(), parts, keys),
+                "append encrypted": lambda: append_ours(fresh(), parts, None, key),
+                "append eventsourcing": lambda: append_eventsourcing(fresh(), parts),
                 "append bare apsw": lambda: append_bare(folder, parts),
                 "replay": lambda: replay_ours(path),
+                "read": lambda: read_ours(path),
+                "read eventsourcing": lambda: read_eventsourcing(peer_path),
+                "verify chain": lambda: verify_ours(path, keys),
                 "orjson.loads": lambda: parse_all(payloads),
                 "bare apsw select": lambda: (
                     apsw.Connection(str(path)).execute("SELECT * FROM event").fetchall()
@@ -182,6 +244,16 @@ def main() -> None:
         "append_1000_over_bare_apsw_wall": Bar(
             timings["append bare apsw"].wall / timings["append"].wall, 0.6
         ),
+        "append_with_chain_over_bare_apsw_cpu": Bar(
+            per_event["append bare apsw"] / per_event["append with chain"], 0.5
+        ),
+        "append_with_chain_over_bare_apsw_wall": Bar(
+            timings["append bare apsw"].wall / timings["append with chain"].wall, 0.5
+        ),
+        "append_over_eventsourcing_wall": Bar(
+            timings["append eventsourcing"].wall / timings["append"].wall, 1.3
+        ),
+        "read_over_eventsourcing_wall": Bar(timings["read eventsourcing"].wall / timings["read"].wall, 3.0),
         "replay_over_orjson_cpu": Bar(per_event["orjson.loads"] / per_event["replay"], 0.75),
         "single_append_over_fdatasync": Bar(one / raw, 0.35),
         "hundred_appenders_over_one": Bar(hundred / one, 3.0),

@@ -12,6 +12,7 @@ from coldaisle.core.events import encode, sequenced_id, stream_of
 from coldaisle.core.events.types import AssetObserved, SamplesRecorded
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.backup_check import thorough_check
+from coldaisle.core.store.chain_keys import load_or_make_chain_keys
 from coldaisle.core.store.live import LiveTwin, load_twin, twin_at
 from coldaisle.core.store.port import Append
 from coldaisle.core.store.reactions import ReactorRunner
@@ -32,7 +33,7 @@ MAX_STARTS = 30
 
 async def fill(path: Path, first_poll: int, last_poll: int) -> None:
     """A rack whose inlet is too warm in the last quarter of the polls."""
-    async with SqliteStore(path) as store:
+    async with SqliteStore(path, chain=load_or_make_chain_keys(path.with_name("chain.key"))) as store:
         for number in range(first_poll, last_poll):
             time = 1_800_000_000 * SECOND + number * 10 * SECOND
             hot = 12.0 if number % POLLS > POLLS * 3 // 4 else 0.0
@@ -59,7 +60,9 @@ async def run_until_covered(folder: Path) -> None:
     async with running(settings(folder)):
         pass
     for _ in range(MAX_STARTS):
-        async with SqliteStore(folder / "events.db") as store:
+        async with SqliteStore(
+            folder / "events.db", chain=load_or_make_chain_keys(folder / "chain.key")
+        ) as store:
             await follow_to_the_end(store)
             head = await store.head()
             found = await store.inspect(snapshot_positions)
@@ -86,7 +89,7 @@ async def test_a_history_without_its_old_events_goes_on_and_still_verifies(tmp_p
     path = tmp_path / "events.db"
     await fill(path, 0, POLLS)
     await run_until_covered(tmp_path)
-    async with SqliteStore(path) as store:
+    async with SqliteStore(path, chain=load_or_make_chain_keys(tmp_path / "chain.key")) as store:
         before = state_hash(await twin_at(store, await store.head()))
         middle = state_hash(await twin_at(store, POLLS))
         head = await store.head()
@@ -113,7 +116,7 @@ async def test_a_history_without_its_old_events_goes_on_and_still_verifies(tmp_p
 async def test_what_was_removed_without_archive_is_said_to_be_gone(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     await fill(path, 0, 20)
-    async with SqliteStore(path) as store:
+    async with SqliteStore(path, chain=load_or_make_chain_keys(tmp_path / "chain.key")) as store:
         await set_retention(store, "telemetry", 0)
         await scavenge(store, covered_by=(), now=1 << 62)
     verdict = await verify_file(path, None, lambda *_: None)
@@ -123,7 +126,7 @@ async def test_what_was_removed_without_archive_is_said_to_be_gone(tmp_path: Pat
 async def test_a_store_with_a_hole_is_not_served(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     await fill(path, 0, 20)
-    async with SqliteStore(path) as store:
+    async with SqliteStore(path, chain=load_or_make_chain_keys(tmp_path / "chain.key")) as store:
         await store.maintain(lambda c: c.execute("DELETE FROM event WHERE position = 30").fetchall())
     with pytest.raises(StoreUnreadable, match=r"1 are missing.*coldaisle store salvage"):
         async with running(settings(tmp_path)):

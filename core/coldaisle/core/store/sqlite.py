@@ -283,18 +283,31 @@ class SqliteStore:
     ) -> list[Recorded]:
         # apsw types a row by what SQLite could hold; the schema says what these columns do hold
         rows = cast("list[Row]", connection.execute(query, values).fetchall())
-        names = self._stream_names
         try:
-            return [Recorded(row[0], names[row[1]], *row[2:]) for row in rows]
+            return _recorded(rows, self._stream_names)
         except KeyError:
             known = connection.execute("SELECT id, name FROM stream").fetchall()
-            names.update(cast("list[tuple[int, str]]", known))
+            self._stream_names.update(cast("list[tuple[int, str]]", known))
         try:
-            return [Recorded(row[0], names[row[1]], *row[2:]) for row in rows]
+            return _recorded(rows, self._stream_names)
         except KeyError as error:
             raise StoreUnreadable(
                 f"{self.path}: an event is of stream {error}, which is not there: restore a backup"
             ) from error
+
+
+def _recorded(rows: list[Row], names: dict[int, str]) -> list[Recorded]:
+    """Twelve names, because slicing each row costs a tenth of reading."""
+    return [
+        Recorded(
+            position, names[stream_id], version, own, type_name, schema, time, recorded, actor, data,
+            correlation_id, causation_id,
+        )
+        for (
+            position, stream_id, version, own, type_name, schema, time, recorded, actor, data,
+            correlation_id, causation_id,
+        ) in rows
+    ]  # fmt: skip
 
 
 def _head(connection: apsw.Connection) -> int:
