@@ -79,6 +79,12 @@ def test_a_value_that_is_not_available_is_no_reading() -> None:
     assert twin.readings["rack-1"] == {}
 
 
+def test_an_asset_that_was_removed_may_come_back_in_the_same_page() -> None:
+    seen = t.SamplesRecorded("rack-1", ("inlet_celsius",), (25.0,))
+    history = [fact(1, seen, 1), fact(2, t.AssetRemoved("rack-1"), 2), fact(3, seen, 3)]
+    assert fold(Twin(), history).readings["rack-1"]["inlet_celsius"].position == 3
+
+
 def test_a_run_walks_through_its_states() -> None:
     walk = [
         (t.RunProposed("r", PLAN, "why"), "proposed"),

@@ -41,6 +41,11 @@ class _Draft:
             self.readings[asset_id] = dict(self.readings.get(asset_id, ()))
         return self.readings[asset_id]
 
+    def remove(self, asset_id: str) -> None:
+        self.assets.pop(asset_id, None)
+        self.readings.pop(asset_id, None)
+        self._owned_readings.discard(asset_id)
+
 
 def fold(twin: Twin, facts: Iterable[Fact]) -> Twin:
     """The twin after these facts, which must follow its position in order."""
@@ -114,8 +119,7 @@ def _apply_asset(draft: _Draft, body: _AssetBody) -> None:
         case t.DeviceLost(reason=reason):
             asset = replace(asset, reached=False, reached_reason=reason)
         case t.AssetRemoved():
-            draft.assets.pop(body.asset, None)
-            draft.readings.pop(body.asset, None)
+            draft.remove(body.asset)
             return
     draft.assets[body.asset] = asset
 
