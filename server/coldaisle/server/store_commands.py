@@ -21,7 +21,7 @@ from coldaisle.server.store_options import (
     store_key,
     told,
 )
-from coldaisle.server.store_retention import archive, retention
+from coldaisle.server.store_retention import archive, parquet, retention
 
 
 @click.group()
@@ -112,6 +112,7 @@ def restore(source: Path, target: Path, key_file: Path | None) -> None:
 
 store.add_command(retention)
 store.add_command(archive)
+store.add_command(parquet)
 
 
 @store.command()

@@ -134,6 +134,28 @@ def archive(
     _say(run(archive_once(path, folder, category, age, even_facts, *keys, progress("looked at:"))))
 
 
+@click.command()
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@archive_folder
+@data
+@key
+@told
+def parquet(target: Path, archive: Path | None, path: Path, key_file: Path | None) -> None:
+    """Write the whole history, also what is archived, to the Parquet file TARGET. Needs pyarrow.
+
+    \b
+    One row an event, the payload as JSON; for tools that read columns. Nothing reads it back.
+
+    \b
+    Examples:
+      coldaisle store parquet history.parquet
+    """
+    from coldaisle.server.store_work import export_parquet
+
+    count = run(export_parquet(path, target, archive, store_key(key_file), progress("written")))
+    click.echo(f"{target}: {count:,} events")
+
+
 def _say(done: "Scavenged") -> None:
     held = f"; {done.held_back}" if done.held_back else ""
     click.echo(f"{done.category:<12} {done.removed:,} removed, {done.archived:,} archived{held}")

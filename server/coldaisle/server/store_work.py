@@ -9,6 +9,7 @@ import apsw
 
 from coldaisle.core.errors import StoreError
 from coldaisle.core.store.archive_history import ArchivedHistory, archive_folder, segments_of
+from coldaisle.core.store.archive_parquet import write_parquet
 from coldaisle.core.store.backup import beside
 from coldaisle.core.store.backup_copy import Copied, copy_history
 from coldaisle.core.store.chain_keys import ChainKeys
@@ -156,6 +157,14 @@ async def copy_store(
     ):
         whole = ArchivedHistory(ours, archive) if with_archive else ours
         return await copy_history(whole, theirs, progress)
+
+
+async def export_parquet(
+    path: Path, target: Path, archive: Path | None, key: StoreKey | None, progress: Progress
+) -> int:
+    """See write_parquet."""
+    async with SqliteStore(path, read_only=True, key=key) as store:
+        return await write_parquet(ArchivedHistory(store, archive), target, progress)
 
 
 def _number(connection: apsw.Connection, query: str) -> int:

@@ -27,6 +27,7 @@ from coldaisle.core.store.cipher import StoreKey, unlock
 from coldaisle.core.store.salvage_pages import Row, rows_of
 from coldaisle.core.store.salvage_query import open_damaged, query_rows
 from coldaisle.core.store.sqlite_schema import open_writer
+from coldaisle.core.store.sqlite_writer import LAST_POSITION, PUT_SETTING
 
 ROWS_A_TRANSACTION = 5_000
 COPIED_TABLES = ("checkpoint", "batch", "removed", "segment", "retention", "setting")
@@ -39,6 +40,10 @@ _EVENTS_BETWEEN = (
     "SELECT e.position, s.name, e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, e.data, "
     "e.correlation_id, e.causation_id FROM event e JOIN stream s ON s.id = e.stream_id "
     "WHERE e.position >= ? AND e.position <= ?"
+)
+_HEAD = (
+    f"SELECT max(({LAST_POSITION}), ifnull((SELECT max(last_position) FROM batch), 0), "
+    "ifnull((SELECT max(position) FROM removed), 0))"
 )
 Progress = Callable[[int], None]
 """Takes how many events were found so far."""
@@ -94,8 +99,10 @@ def _salvaged(source: Path, target: apsw.Connection, progress: Progress, key: St
     renamed = _name_streams(target)
     altered = _drop_altered(target)
     events = int(target.execute("SELECT count(*) FROM event").get)
-    head = int(target.execute("SELECT max(position) FROM event").get)
-    return Salvaged(events, head, tuple(_gaps(target)), altered, renamed, unreadable)
+    head = int(target.execute(_HEAD).get)
+    with target:  # positions whose events are lost are not used again
+        target.execute(PUT_SETTING, ("last_position", head))
+    return Salvaged(events, head, tuple(_gaps(target, head)), altered, renamed, unreadable)
 
 
 def _with_log(damaged: Path, folder: Path, key: StoreKey | None) -> Path:
@@ -254,7 +261,7 @@ def _name_by_body(type_name: str, data: object) -> str:
     return stream_of(parse_body(type_name, data))
 
 
-def _gaps(target: apsw.Connection) -> Iterator[tuple[int, int]]:
+def _gaps(target: apsw.Connection, head: int) -> Iterator[tuple[int, int]]:
     """Ranges of positions that are neither there nor known to be removed."""
     expected = 1
     query = "SELECT position FROM event UNION SELECT position FROM removed ORDER BY position"
@@ -263,3 +270,5 @@ def _gaps(target: apsw.Connection) -> Iterator[tuple[int, int]]:
         if position > expected:
             yield expected, position - 1
         expected = position + 1
+    if expected <= head:
+        yield expected, head
