@@ -1,5 +1,6 @@
 """The server with the store's options: chained, encrypted, and served to KurrentDB's clients."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from coldaisle.core.errors import ConfigError
+from coldaisle.core.events import NewEvent, sequenced_id
 from coldaisle.core.events.types import AssetObserved, DeviceLost
 from coldaisle.core.store.chain_keys import load_chain_keys
 from coldaisle.core.store.chain_verify import verify_chain
@@ -107,4 +109,30 @@ def test_a_password_in_the_settings_is_refused(tmp_path: Path) -> None:
     said = coldaisle("serve", "--store", "kurrentdb://admin:changeit@db1:2113")
     assert said.returncode == 1
     assert "store_env" in said.stderr
+    assert "changeit" not in said.stderr
+
+
+async def test_a_history_moves_to_a_cluster_and_back_and_is_compared(tmp_path: Path) -> None:
+    pytest.importorskip("kurrentdbclient", reason="the extra `kurrent` is not installed")
+    here, back = tmp_path / "here.db", tmp_path / "back.db"
+    streams = ("asset-a", "asset-b", "run-1")
+    async with SqliteStore(here) as store:
+        for number in range(1, 401):
+            event = NewEvent(sequenced_id(number, "t", number), "Test", 1, number, "t", b'{"n":%d}' % number)
+            await store.append(streams[number % 3], [event])
+    async with (
+        SqliteStore(tmp_path / "cluster.db") as cluster,
+        kurrent_server(cluster, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port,
+    ):
+        url = f"kurrentdb://127.0.0.1:{port}?Tls=false"
+        for source, target in ((str(here), url), (str(here), url), (url, str(back))):
+            ran = await asyncio.to_thread(coldaisle, "store", "copy", source, target)
+            assert ran.returncode == 0, ran.stderr
+            assert "400 compared and equal" in ran.stdout
+    async with SqliteStore(here, read_only=True) as ours, SqliteStore(back, read_only=True) as theirs:
+        copied = [(e.stream, e.version, e.id, e.data) for e in (await theirs.read_all()).events]
+        assert copied == [(e.stream, e.version, e.id, e.data) for e in (await ours.read_all()).events]
+    said = coldaisle("store", "copy", str(here), "kurrentdb://admin:changeit@db1:2113")
+    assert said.returncode == 2
+    assert "env:NAME" in said.stderr
     assert "changeit" not in said.stderr

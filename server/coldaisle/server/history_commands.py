@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from coldaisle.server.history_keys import CHAIN_KEY_FILE, PUBLIC_KEYS_FILE, SIGNING_KEY_FILE, keys
-from coldaisle.server.store_options import DAMAGED, chain, data, key, leave, progress, run, store_key, told
+from coldaisle.server.history_keys import PUBLIC_KEYS_FILE, SIGNING_KEY_FILE, keys
+from coldaisle.server.store_options import (
+    CHAIN_KEY_FILE,
+    DAMAGED,
+    chain,
+    data,
+    key,
+    leave,
+    progress,
+    run,
+    store_key,
+    told,
+)
 
 if TYPE_CHECKING:
     from coldaisle.core.store.checkpoints import Checkpoint

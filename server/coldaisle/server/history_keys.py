@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from coldaisle.server.store_options import DEFAULT_DATA, STORE_FILE, key, store_key, told
+from coldaisle.server.store_options import CHAIN_KEY_FILE, DEFAULT_DATA, STORE_FILE, key, store_key, told
 
-CHAIN_KEY_FILE = "chain.key"
 SIGNING_KEY_FILE = "signing.key"
 PUBLIC_KEYS_FILE = "signing.pub"
 STORE_KEY_FILE = "store.key"

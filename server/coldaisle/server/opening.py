@@ -4,8 +4,10 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Struct
 
 from coldaisle.core.errors import ConfigError
@@ -16,9 +18,11 @@ from coldaisle.core.store.chain_keys import load_or_make_chain_keys
 from coldaisle.core.store.cipher import StoreKey, load_store_key, store_key_from_environment
 from coldaisle.core.store.snapshots import Snapshots, SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.server.history_keys import CHAIN_KEY_FILE
 from coldaisle.server.settings import ServeSettings
-from coldaisle.server.store_options import STORE_FILE
+from coldaisle.server.store_options import CHAIN_KEY_FILE, STORE_FILE
+
+if TYPE_CHECKING:
+    from coldaisle.integrations.kurrent import KurrentStore
 
 
 class Opened(Struct, frozen=True):
@@ -52,14 +56,25 @@ async def _open_file(serve: ServeSettings, folder: Path) -> AsyncIterator[Opened
 @contextlib.asynccontextmanager
 async def _open_cluster(url: str, serve: ServeSettings) -> AsyncIterator[Opened]:
     """Integrity and encryption are then the cluster's; twin and reactors replay from its first event."""
+    async with open_cluster(url, serve.store_ca_file) as store:
+        yield Opened(store, store, None, without_secrets(url))
+
+
+def open_cluster(url: str, ca_file: str = "") -> "KurrentStore":
+    """A cluster as a store, to be entered. Raises ConfigError for another URL, or without the extra."""
     try:
         from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
+
+        config = msgspec.convert({"uri": url, "certificate_file": ca_file}, KurrentConfig)
     except ImportError as error:
         raise ConfigError(
-            f"serve.store: a cluster needs the package {error.name}: pip install 'coldaisle[kurrent]'"
+            f"a cluster needs the package {error.name}: pip install 'coldaisle[kurrent]'"
         ) from error
-    async with KurrentStore(KurrentConfig(url, serve.store_ca_file)) as store:
-        yield Opened(store, store, None, without_secrets(url))
+    except msgspec.ValidationError:
+        raise ConfigError(
+            f"{without_secrets(url)} is no URL of a cluster: write kurrentdb://host:2113, or esdb://…"
+        ) from None
+    return KurrentStore(config)
 
 
 def _cluster(serve: ServeSettings) -> str:

@@ -9,6 +9,7 @@ from coldaisle.server.store_options import (
     DAMAGED,
     DEFAULT_DATA,
     STORE_FILE,
+    AnyStore,
     ExistingStore,
     StorePath,
     archive_folder,
@@ -177,8 +178,8 @@ def salvage(damaged: Path, target: Path, key_file: Path | None) -> None:
 
 
 @store.command()
-@click.argument("source", type=ExistingStore(), metavar="FROM")
-@click.argument("target", type=StorePath(), metavar="TO")
+@click.argument("source", type=AnyStore(), metavar="FROM")
+@click.argument("target", type=AnyStore(), metavar="TO")
 @click.option("--from-key-file", type=click.Path(path_type=Path), metavar="FILE", help="The key of FROM.")
 @click.option("--with-archive", is_flag=True, help="Also the events that FROM has in its archive.")
 @archive_folder
@@ -186,21 +187,26 @@ def salvage(damaged: Path, target: Path, key_file: Path | None) -> None:
 @chain
 @told
 def copy(
-    source: Path, target: Path, from_key_file: Path | None, with_archive: bool, archive: Path | None,
-    key_file: Path | None, chain_keys: Path | None,
+    source: Path | str, target: Path | str, from_key_file: Path | None, with_archive: bool,
+    archive: Path | None, key_file: Path | None, chain_keys: Path | None,
 ) -> None:  # fmt: skip
     """Copy the history of the store FROM into the store TO, event by event, and compare both.
 
     \b
-    For another key, a new chain, or a store that shrinks after much was removed. May be interrupted and run
-    again. When the store took an event (recorded) becomes the time of the copy: `backup` keeps it.
+    For another key, a new chain, a store that shrinks after much was removed, or the move to a cluster and
+    back. May be interrupted and run again. When the store took an event (recorded) becomes the time of the
+    copy: `backup` keeps it.
 
     \b
     Examples:
       coldaisle store copy coldaisle-data encrypted.db --key-file store.key
+      coldaisle store copy coldaisle-data kurrentdb://127.0.0.1:2113?Tls=false
+      coldaisle store copy env:CLUSTER_URL events.db
     """
+    from coldaisle.server.opening import without_secrets
     from coldaisle.server.store_work import copy_store
 
-    keys = (store_key(from_key_file), store_key(key_file), keys_of_chain(chain_keys))
+    keys = (store_key(from_key_file), store_key(key_file), keys_of_chain(chain_keys, target))
     done = run(copy_store(source, target, *keys, with_archive, archive, progress("copied")))
-    click.echo(f"{target}: {done.copied:,} events copied, {done.events:,} compared and equal")
+    place = target if isinstance(target, Path) else without_secrets(target)
+    click.echo(f"{place}: {done.copied:,} events copied, {done.events:,} compared and equal")

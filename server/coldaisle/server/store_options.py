@@ -1,6 +1,7 @@
 """What the commands of ``coldaisle store`` share: types of arguments, options, errors told in a line."""
 
 import functools
+import os
 import re
 import sys
 from collections.abc import Callable, Coroutine
@@ -17,6 +18,8 @@ NOT_FOUND = 3
 DAMAGED = 8
 DEFAULT_DATA = "coldaisle-data"
 STORE_FILE = "events.db"
+CHAIN_KEY_FILE = "chain.key"
+ENVIRONMENT_PREFIX = "env:"
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 P = ParamSpec("P")
@@ -65,6 +68,27 @@ class ExistingStore(StorePath):
         return path
 
 
+class AnyStore(click.ParamType["Path | str"]):
+    """A store as StorePath, or the URL of a cluster; ``env:NAME`` is the URL in that variable."""
+
+    name = "store"
+
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | str:
+        """See click.ParamType."""
+        text = str(value)
+        if text.startswith(ENVIRONMENT_PREFIX):
+            return os.environ.get(name := text.removeprefix(ENVIRONMENT_PREFIX)) or self.fail(
+                f"the environment has no {name}; set it to the cluster's URL", param, ctx
+            )
+        if "://" not in text:
+            return StorePath().convert(value, param, ctx)
+        if "@" in text:
+            self.fail("the URL holds a password: put it in a variable and write env:NAME", param, ctx)
+        return text
+
+
 class _Left(click.ClickException):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -111,7 +135,7 @@ def chain(function: F) -> F:
     """``--chain-keys``: what continues its chain."""
     return click.option(
         "--chain-keys", type=click.Path(path_type=Path), metavar="FILE",
-        help="The keys of the hash chain: needed to write to a history that has one.",
+        help="The keys of the hash chain. [chain.key beside the store, when there is one]",
     )(function)  # fmt: skip
 
 
@@ -130,10 +154,12 @@ def store_key(key_file: Path | None) -> "StoreKey | None":
     return None if key_file is None else load_store_key(key_file)
 
 
-def keys_of_chain(chain_keys: Path | None) -> "ChainKeys | None":
-    """The keys in the file."""
+def keys_of_chain(chain_keys: Path | None, store: Path | str) -> "ChainKeys | None":
+    """The keys in the file; those that a server keeps beside its store when no file is named."""
     from coldaisle.core.store.chain_keys import load_chain_keys
 
+    if chain_keys is None and isinstance(store, Path) and store.with_name(CHAIN_KEY_FILE).exists():
+        chain_keys = store.with_name(CHAIN_KEY_FILE)
     return None if chain_keys is None else load_chain_keys(chain_keys)
 
 

@@ -59,7 +59,7 @@ def set_age(
     from coldaisle.server.store_work import set_age as work
 
     seconds = None if age == "forever" else Age().convert(age, None, None)
-    run(work(path, category, seconds, even_facts, store_key(key_file), keys_of_chain(chain_keys)))
+    run(work(path, category, seconds, even_facts, store_key(key_file), keys_of_chain(chain_keys, path)))
     click.echo(f"{category}: kept {'for ever' if seconds is None else f'for {age}'}")
 
 
@@ -98,7 +98,7 @@ def apply_ages(
     """
     from coldaisle.server.store_work import apply_retention
 
-    keys = (store_key(key_file), keys_of_chain(chain_keys))
+    keys = (store_key(key_file), keys_of_chain(chain_keys, path))
     for done in run(apply_retention(path, archive, without_archive, *keys, progress("looked at:"))):
         _say(done)
 
@@ -130,7 +130,7 @@ def archive(
     """
     from coldaisle.server.store_work import archive_once
 
-    keys = (store_key(key_file), keys_of_chain(chain_keys))
+    keys = (store_key(key_file), keys_of_chain(chain_keys, path))
     _say(run(archive_once(path, folder, category, age, even_facts, *keys, progress("looked at:"))))
 
 

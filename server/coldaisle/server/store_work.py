@@ -28,6 +28,7 @@ from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_schema import open_reader
 from coldaisle.core.store.sqlite_writer import LAST_POSITION
+from coldaisle.server.opening import open_cluster
 
 COVERED_BY = (TWIN_SNAPSHOT, snapshot_name("detector"), snapshot_name("policy"))
 """What must have a snapshot of an event before the event may go."""
@@ -139,8 +140,8 @@ async def archive_once(
 
 
 async def copy_store(
-    source: Path,
-    target: Path,
+    source: Path | str,
+    target: Path | str,
     source_key: StoreKey | None,
     target_key: StoreKey | None,
     chain: ChainKeys | None,
@@ -148,14 +149,19 @@ async def copy_store(
     archive: Path | None,
     progress: Progress,
 ) -> Copied:
-    """Copy between two files; a URL of another kind of store may stand on either side one day."""
-    if source.absolute() == target.absolute():
+    """Copy between files and clusters, in any direction."""
+    if source == target:
         raise StoreError(f"{source} cannot be copied onto itself: name another target")
-    async with (
-        SqliteStore(source, read_only=True, key=source_key) as ours,
-        SqliteStore(target, key=target_key, chain=chain) as theirs,
-    ):
-        whole = ArchivedHistory(ours, archive) if with_archive else ours
+    ours = (
+        open_cluster(source)
+        if isinstance(source, str)
+        else SqliteStore(source, read_only=True, key=source_key)
+    )
+    theirs = (
+        open_cluster(target) if isinstance(target, str) else SqliteStore(target, key=target_key, chain=chain)
+    )
+    async with ours as store, theirs:
+        whole = ArchivedHistory(store, archive) if with_archive and isinstance(store, SqliteStore) else store
         return await copy_history(whole, theirs, progress)
 
 

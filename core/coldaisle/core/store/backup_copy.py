@@ -4,7 +4,7 @@ Order, streams, versions, ids, times and payloads come over; positions too, wher
 ``recorded`` is when the target took the event: only a backup keeps that.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Protocol
 
@@ -54,8 +54,8 @@ async def copy_history(source: Source, target: EventStore, progress: Progress = 
         page = await source.read_all(after=after)
         missing = await _missing(page.events, target) if is_resumed else page.events
         is_resumed = False
-        if missing:
-            await target.append_many(_appends(missing))
+        for appends in _in_order(missing):
+            await target.append_many(appends)
         copied += len(missing)
         after = page.position
         await target.save_checkpoint(COPY_CHECKPOINT, after)
@@ -97,12 +97,16 @@ async def _missing(events: Sequence[Recorded], target: EventStore) -> Sequence[R
     return events[ids.index(newest[0].id) + 1 :] if newest and newest[0].id in ids else events
 
 
-def _appends(events: Sequence[Recorded]) -> list[Append]:
-    """In the order of positions; neighbours of one stream together."""
-    return [
-        Append(stream, [_new(event) for event in neighbours])
-        for stream, neighbours in groupby(events, key=lambda event: event.stream)
-    ]
+def _in_order(events: Sequence[Recorded]) -> Iterator[list[Append]]:
+    """Appends that keep the order of positions: each stream once, a cluster joins what it has twice."""
+    appends: dict[str, Append] = {}
+    for stream, neighbours in groupby(events, key=lambda event: event.stream):
+        if stream in appends:
+            yield list(appends.values())
+            appends = {}
+        appends[stream] = Append(stream, [_new(event) for event in neighbours])
+    if appends:
+        yield list(appends.values())
 
 
 def _new(event: Recorded) -> NewEvent:
