@@ -61,3 +61,10 @@ def test_links_in_the_documents_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert not broken
+
+
+def test_the_verifier_of_exports_can_be_read_in_one_sitting() -> None:
+    """Whoever doubts us reads it before running it."""
+    lines = (ROOT / "tools" / "verify_export.py").read_text().splitlines()
+    assert sum(bool(line.strip()) for line in lines) < 150
+    assert not any("coldaisle" in line for line in lines if line.startswith(("import", "from")))
