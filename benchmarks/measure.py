@@ -17,11 +17,16 @@ class Timing:
 
 
 def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
-    """Run every way once a round, so that a noisy minute hits all of them; medians over the rounds."""
+    """Run every way once a round, so that a noisy minute hits all of them; medians over the rounds.
+
+    Each round begins with another way: none always follows the one that leaves the disk busy.
+    """
+    names = list(ways)
     cpu: dict[str, list[float]] = {name: [] for name in ways}
     wall: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, work in ways.items():
+    for start in range(rounds):
+        for name in names[start % len(names) :] + names[: start % len(names)]:
+            work = ways[name]
             started_cpu, started_wall = time.process_time(), time.perf_counter()
             work()
             cpu[name].append(time.process_time() - started_cpu)

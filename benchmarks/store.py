@@ -22,6 +22,7 @@ from measure import Bar, interleaved, report
 
 from coldaisle.core.events import NewEvent, decode, encode, sequenced_id
 from coldaisle.core.events.types import SamplesRecorded
+from coldaisle.core.store import Append
 from coldaisle.core.store.chain_keys import ChainKeys, new_chain_keys
 from coldaisle.core.store.chain_verify import verify_chain
 from coldaisle.core.store.cipher import StoreKey, new_store_key
@@ -66,6 +67,20 @@ def append_ours(
         async with SqliteStore(path, chain=chain, key=key) as store:
             for number, part in enumerate(parts):
                 await store.append(f"telemetry-{number % STREAMS}", part)
+
+    asyncio.run(run())
+
+
+def record(path: Path, events: list[tuple[str, NewEvent]], chain: ChainKeys) -> None:
+    """A history to read, as agents make it: batches in which each asset's poll goes to its own stream."""
+
+    async def run() -> None:
+        async with SqliteStore(path, chain=chain) as store:
+            for start in range(0, len(events), BATCH_EVENTS):
+                streams: dict[str, list[NewEvent]] = {}
+                for stream, event in events[start : start + BATCH_EVENTS]:
+                    streams.setdefault(stream, []).append(event)
+                await store.append_many([Append(stream, polls) for stream, polls in streams.items()])
 
     asyncio.run(run())
 
@@ -167,7 +182,9 @@ def replay_ours(path: Path) -> int:
         count = after = 0
         async with SqliteStore(path, read_only=True) as store:
             while (page := await store.read_all(after=after)).events:
-                count += len([decode(event) for event in page.events])
+                for event in page.events:  # each dropped once decoded, as its peer does
+                    decode(event)
+                count += len(page.events)
                 after = page.position
         return count
 
@@ -193,7 +210,7 @@ def main() -> None:
             new_chain_keys(),
             new_store_key(),
         )
-        append_ours(path, parts, keys)
+        record(path, events, keys)
         append_eventsourcing(peer_path, parts)
 
         def fresh() -> Path:

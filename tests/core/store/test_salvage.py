@@ -17,10 +17,11 @@ from coldaisle.core.store.port import Append
 from coldaisle.core.store.retention import scavenge, set_retention
 from coldaisle.core.store.salvage import Salvaged, salvage
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_schema import PAGE_BYTES
 
 ROUNDS = 200 if os.environ.get("COLDAISLE_SOAK") else 12
 EVENTS = 2_000
-PAGE = 8_192
+PAGE = PAGE_BYTES
 
 
 def new(number: int) -> tuple[str, NewEvent]:

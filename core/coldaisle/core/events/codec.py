@@ -13,47 +13,57 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {cls.__name__: cls for cls in typing.ge
 # Each type's schema number. Raise it when a field is added, and keep the golden file of the version before.
 SCHEMAS: dict[str, int] = dict.fromkeys(EVENT_TYPES, 1)
 
-MAX_CACHED_METRIC_LISTS = 10_000
-"""Lists of metric names kept decoded; beyond it the cache starts anew."""
+MAX_CACHED_HEADS = 50_000
+"""Assets whose last poll is remembered by its head; beyond it the cache starts anew."""
 
 
-class _Samples(msgspec.Struct, gc=False):
-    """SamplesRecorded with its metric names still in JSON."""
+class _Tail(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """What follows the metric names of SamplesRecorded in JSON, made an object again."""
 
-    asset: str
-    metrics: msgspec.Raw
     values: tuple[float | None, ...]
     quality: Quality = "good"
 
 
 class _SamplesDecoder:
-    """Decodes SamplesRecorded, most of any history: its metric names, most of its bytes, only once.
+    """Decodes SamplesRecorded, most of any history.
 
-    An asset names the same metrics in every poll. A quarter faster than decoding them again (4 to 3 µs for
-    44 metrics, kept in pages of 1,000), and all polls of an asset share one tuple of names.
+    An asset names the same metrics in every poll, and names are most of the bytes. So the head of a stream's
+    last poll, asset and names as our encoder writes them, is compared, not parsed; the rest is parsed. What
+    differs in any way, also by a field unknown here, is parsed whole: the answer is the same, only later.
     """
 
     def __init__(self) -> None:
-        self._outer = msgspec.json.Decoder(_Samples)
-        self._names = msgspec.json.Decoder(tuple[str, ...])
-        self._cache: dict[bytes, tuple[str, ...]] = {}
+        self._whole = msgspec.json.Decoder(SamplesRecorded)
+        self._tail = msgspec.json.Decoder(_Tail)
+        self._heads: dict[str, tuple[bytes, str, tuple[str, ...]]] = {}
 
     def decode(self, data: bytes) -> SamplesRecorded:
-        samples = self._outer.decode(data)
-        raw = bytes(samples.metrics)
-        metrics = self._cache.get(raw)
-        if metrics is None:
-            if len(self._cache) >= MAX_CACHED_METRIC_LISTS:
-                self._cache.clear()
-            metrics = self._cache[raw] = self._names.decode(raw)
-        return SamplesRecorded(samples.asset, metrics, samples.values, samples.quality)
+        return self._whole.decode(data)
+
+    def decode_next(self, stream: str, data: bytes) -> SamplesRecorded:
+        """As decode, for the next event of a stream."""
+        known = self._heads.get(stream)
+        if known is not None and data.startswith(known[0]):
+            try:
+                tail = self._tail.decode(b'{"values":' + data[len(known[0]) :])
+            except msgspec.MsgspecError:
+                return self._whole.decode(data)
+            return SamplesRecorded(known[1], known[2], tail.values, tail.quality)
+        body = self._whole.decode(data)
+        head = _encoder.encode({"asset": body.asset, "metrics": body.metrics})[:-1] + b',"values":'
+        if data.startswith(head):
+            if len(self._heads) >= MAX_CACHED_HEADS:
+                self._heads.clear()
+            self._heads[stream] = (head, body.asset, body.metrics)
+        return body
 
 
+_encoder = msgspec.json.Encoder()
+_samples = _SamplesDecoder()
 _decoders: dict[str, msgspec.json.Decoder[AnyEvent] | _SamplesDecoder] = {
     **{name: msgspec.json.Decoder(cls) for name, cls in EVENT_TYPES.items()},
-    SamplesRecorded.__name__: _SamplesDecoder(),
+    SamplesRecorded.__name__: _samples,
 }
-_encoder = msgspec.json.Encoder()
 
 
 def encode_body(body: AnyEvent) -> bytes:
@@ -99,7 +109,10 @@ def decode(event: Recorded) -> Fact | None:
     if decoder is None:
         return None
     try:
-        body = decoder.decode(event.data)
+        if decoder is _samples:
+            body: AnyEvent = _samples.decode_next(event.stream, event.data)
+        else:
+            body = decoder.decode(event.data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EventError(f"event at position {event.position} ({event.type}): {error}") from error
     return Fact(

@@ -11,9 +11,9 @@ from coldaisle.core.store.cipher import StoreKey, unlock
 
 APPLICATION_ID = 0x434F4C44  # "COLD", so that file(1) and we know our own
 SCHEMA_VERSION = 1
-PAGE_BYTES = 8_192
+PAGE_BYTES = 16_384
 BUSY_MILLISECONDS = 10_000
-WAL_CHECKPOINT_PAGES = 4_000
+WAL_CHECKPOINT_PAGES = 512
 
 _SCHEMA = """
 CREATE TABLE stream(
