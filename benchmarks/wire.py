@@ -1,0 +1,151 @@
+"""The store over KurrentDB's protocol against the same store in process: loopback, a client of its own.
+
+The client runs in a child process, as clients do. Each round measures every way once; ratios are taken
+within a round, and the median round is reported.
+"""
+
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+
+from kurrentdbclient import AsyncKurrentDBClient, NewEvents, StreamState
+from kurrentdbclient import NewEvent as WireEvent
+from measure import Bar, report
+
+from coldaisle.core.events import NewEvent
+from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
+from coldaisle.integrations.kurrent.decode import to_wire
+from coldaisle.server.kurrent import KurrentSettings, kurrent_server
+
+EVENTS = 5_000
+BATCH_EVENTS = 100
+EVENT_BYTES = 1_200
+ROUNDS = 7
+WIRE_WAYS = ("append_wire", "append_wire_session", "append_wire_adapter", "read_wire")
+
+
+def batches(round_number: int, way: int) -> list[list[NewEvent]]:
+    """Events with ids of their own, so that no append is a repetition."""
+    data = b'"%s"' % (b"x" * (EVENT_BYTES - 2))
+    first = (round_number * 10 + way) * EVENTS + 1
+    now = time.time_ns()
+    events = [NewEvent((first + n).to_bytes(16), "Measured", 1, now, "bench", data) for n in range(EVENTS)]
+    return [events[n : n + BATCH_EVENTS] for n in range(0, EVENTS, BATCH_EVENTS)]
+
+
+def wire_batches(round_number: int, way: int) -> list[list[WireEvent]]:
+    """The same as the client takes them; both kinds are made before the clock starts."""
+    return [[to_wire(event) for event in part] for part in batches(round_number, way)]
+
+
+async def rate(work: Awaitable[object]) -> float:
+    """Events per second."""
+    started = time.perf_counter()
+    await work
+    return EVENTS / (time.perf_counter() - started)
+
+
+async def append_port(store: SqliteStore | KurrentStore, stream: str, parts: list[list[NewEvent]]) -> None:
+    for part in parts:
+        await store.append(stream, part)
+
+
+async def append_client(client: AsyncKurrentDBClient, parts: list[list[WireEvent]]) -> None:
+    for events in parts:
+        await client.append_to_stream("client", events=events, current_version=StreamState.ANY)
+
+
+async def append_session(client: AsyncKurrentDBClient, parts: list[list[WireEvent]]) -> None:
+    for events in parts:
+        await client.multi_append_to_stream(NewEvents("session", events, StreamState.ANY))
+
+
+async def read_client(client: AsyncKurrentDBClient) -> None:
+    count = 0
+    async for _ in await client.read_all(limit=EVENTS):
+        count += 1
+    assert count == EVENTS
+
+
+async def read_in_process(store: SqliteStore) -> None:
+    after = 0
+    for _ in range(EVENTS // 1_000):
+        after = (await store.read_all(after=after, limit=1_000)).position
+
+
+async def be_client(uri: str) -> None:
+    """The child: does a way of a round when told, and says how fast it went."""
+    async with AsyncKurrentDBClient(uri) as client, KurrentStore(KurrentConfig(uri)) as remote:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            way, number = line.split()
+            ordinal = 1 + WIRE_WAYS.index(way)
+            work: Awaitable[object]
+            match way:
+                case "append_wire":
+                    work = append_client(client, wire_batches(int(number), ordinal))
+                case "append_wire_session":
+                    work = append_session(client, wire_batches(int(number), ordinal))
+                case "append_wire_adapter":
+                    work = append_port(remote, "adapter", batches(int(number), ordinal))
+                case _:
+                    work = read_client(client)
+            print(await rate(work), flush=True)
+
+
+async def measured(folder: Path) -> dict[str, list[float]]:
+    rates: dict[str, list[float]] = {}
+    async with (
+        SqliteStore(folder / f"{os.urandom(4).hex()}.db") as store,
+        kurrent_server(store, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port,
+    ):
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, __file__, f"kdb://127.0.0.1:{port}?Tls=false",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for number in range(ROUNDS):
+            in_process = await rate(append_port(store, "in", batches(number, 0)))
+            rates.setdefault("append_in_process", []).append(in_process)
+            rates.setdefault("read_in_process", []).append(await rate(read_in_process(store)))
+            for way in WIRE_WAYS:
+                child.stdin.write(f"{way} {number}\n".encode())
+                rates.setdefault(way, []).append(float(await child.stdout.readline()))
+        child.stdin.close()
+        await child.wait()
+    return rates
+
+
+def ratio(rates: dict[str, list[float]], way: str, to: str) -> float:
+    """The median over the rounds of one rate over another."""
+    return statistics.median(one / other for one, other in zip(rates[way], rates[to], strict=True))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        rates = asyncio.run(measured(Path(name)))
+    figures: dict[str, object] = {
+        f"{way}_events_per_second": round(statistics.median(values)) for way, values in rates.items()
+    }
+    figures["append_session_over_in_process"] = round(
+        ratio(rates, "append_wire_session", "append_in_process"), 4
+    )
+    figures["append_adapter_over_in_process"] = round(
+        ratio(rates, "append_wire_adapter", "append_in_process"), 4
+    )
+    figures["read_wire_over_in_process"] = round(ratio(rates, "read_wire", "read_in_process"), 4)
+    bars = {"append_100_wire_over_in_process": Bar(ratio(rates, "append_wire", "append_in_process"), 0.3)}
+    report("wire", figures, bars)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        asyncio.run(be_client(sys.argv[1]))
+    else:
+        main()
