@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("kurrentdbclient")
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kurrentdbclient import AsyncKurrentDBClient, StreamState
 from kurrentdbclient import NewEvent as WireEvent
@@ -145,6 +145,8 @@ async def test_a_cluster_that_stays_away_is_named(tmp_path: Path) -> None:
         (refused.NodeIsNotLeaderError("moved", host=None, port=None), 3),
         (refused.GrpcDeadlineExceededError("slow"), 3),
         (refused.DiscoveryFailedError("no leader"), 3),
+        (refused.CancelledByClientError("another call reconnected"), 3),
+        (refused.SubscriptionConfirmationError("end"), 3),
         (refused.AccessDeniedError("no"), 1),
         (refused.BadRequestError("no"), 1),
         (refused.UnauthenticatedError("no"), 1),
@@ -246,6 +248,7 @@ _appends = st.lists(
 
 
 @settings(max_examples=15, deadline=None)
+@example(operations=[("run-a", [1], Expected.ANY), ("run-a", [1], 0)])
 @given(operations=_appends)
 def test_the_wire_and_memory_never_disagree(
     operations: list[tuple[str, list[int], int | Expected]], tmp_path_factory: pytest.TempPathFactory

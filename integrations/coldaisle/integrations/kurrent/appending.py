@@ -63,8 +63,7 @@ class Appender:
             )  # fmt: skip
 
         position = await self._refusing([append], work)
-        if isinstance(append.expected, int):
-            return Appended(append.expected + len(append.events), position)
+        # also where a version was expected: a repetition may name another than its first time
         return await self._located(append, await self._around(position, 1))
 
     async def _append_session(self, appends: Sequence[Append]) -> list[Appended]:

@@ -80,12 +80,13 @@ def _passes(error: Exception) -> bool:
     """Whether waiting may help."""
     from kurrentdbclient import exceptions as e
 
-    if isinstance(error, e.CancelledByClientError) or "UNIMPLEMENTED" in str(error):
+    if "UNIMPLEMENTED" in str(error):
         return False
     return isinstance(
         error,
         (
-            e.GrpcError,
+            e.GrpcError,  # also when a reconnection for another call ended this one
+            e.SubscriptionConfirmationError,
             e.DeadlineExceededError,
             e.NodeIsNotLeaderError,
             e.DiscoveryFailedError,

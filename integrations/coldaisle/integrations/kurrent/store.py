@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import orjson
 
-from coldaisle.core.errors import StoreError
 from coldaisle.core.events import NewEvent, new_id
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.check import check_bounds
@@ -226,6 +225,8 @@ class KurrentStore:
         return events[:limit]
 
     async def _wait_beyond(self, after: int, query: Query) -> None:
+        """Until there may be more; a subscription that ends is also a reason to look."""
+
         async def wait(client: "AsyncKurrentDBClient") -> None:
             subscription = await client.subscribe_to_all(commit_position=after, **query.arguments())
             try:
@@ -234,7 +235,6 @@ class KurrentStore:
                         return
             finally:
                 await subscription.stop()
-            raise StoreError("the cluster ended a subscription")
 
         await self._link.call(wait)
 

@@ -43,7 +43,7 @@ class Unfinished:
         if request.HasField("options"):
             self.options = request.options
         events = [proposed(m.id, m.metadata, m.custom_metadata, m.data) for m in request.proposed_messages]
-        size_bytes = sum(event.size_bytes for event in events)
+        size_bytes = sum([len(event.data) + len(event.metadata) for event in events])
         self.events.extend(events)
         self.size_bytes += size_bytes
         return size_bytes

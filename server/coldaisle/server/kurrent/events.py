@@ -105,24 +105,26 @@ def created_ticks(event: Recorded) -> str:
 
 
 def _native(event: Proposed) -> NewEvent | None:
+    """One of our events, if its metadata is exactly what :func:`envelope_of` would write."""
     if event.content_type != JSON or not event.metadata:
         return None
     try:
         envelope = _envelope.decode(event.metadata)
-        new = NewEvent(
-            event.id,
-            event.type,
-            int(envelope.schema),
-            int(envelope.time),
-            envelope.actor,
-            event.data,
-            _id_bytes(envelope.correlation),
-            _id_bytes(envelope.causation),
-        )
+        schema, moment = int(envelope.schema), int(envelope.time)
+        correlation, causation = _id_bytes(envelope.correlation), _id_bytes(envelope.causation)
     except (msgspec.MsgspecError, ValueError):
         return None
-    in_range = 0 < new.schema < 1 << 31 and 0 <= new.time < 1 << 63
-    return new if in_range and envelope_of(new) == event.metadata else None
+    canonical = (
+        0 < schema < 1 << 31
+        and 0 <= moment < 1 << 63
+        and (str(schema), str(moment)) == (envelope.schema, envelope.time)
+        and _encode(envelope) == event.metadata
+    )
+    if not canonical:
+        return None
+    return NewEvent(
+        event.id, event.type, schema, moment, envelope.actor, event.data, correlation, causation
+    )  # fmt: skip
 
 
 def _wrapped(event: Proposed) -> bytes:
@@ -143,4 +145,10 @@ def _raw_or_bytes(content: bytes) -> tuple[Raw | UnsetType, bytes]:
 
 
 def _id_bytes(text: str) -> bytes | None:
-    return uuid.UUID(text).bytes if text else None
+    """The id, if it is written in its one canonical form."""
+    if not text:
+        return None
+    parsed = uuid.UUID(text)
+    if str(parsed) != text:
+        raise ValueError(text)
+    return parsed.bytes
