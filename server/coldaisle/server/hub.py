@@ -76,6 +76,7 @@ class AgentHub:
         self.links: dict[str, AgentLink] = {}
         self._wait_seconds = agent_wait_seconds
         self._joined = asyncio.Event()
+        self._closed = False
 
     def join(self, link: AgentLink) -> bool:
         """An agent connected; an older stream of the same agent ends. Answers whether there was one."""
@@ -83,6 +84,8 @@ class AgentHub:
         if older is not None:
             older.end()
         self.links[link.agent] = link
+        if self._closed:
+            link.end()
         joined, self._joined = self._joined, asyncio.Event()
         joined.set()
         return older is not None
@@ -96,7 +99,8 @@ class AgentHub:
         return True
 
     def close(self) -> None:
-        """End every stream: the server stops."""
+        """End every stream, also one that is just joining: the server stops."""
+        self._closed = True
         for link in self.links.values():
             link.end()
 
