@@ -18,7 +18,7 @@ import apsw
 import orjson
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
-from measure import Bar, interleaved, report
+from measure import Bar, Timing, interleaved, report
 
 from coldaisle.core.events import NewEvent, decode, encode, sequenced_id
 from coldaisle.core.events.types import SamplesRecorded
@@ -244,8 +244,13 @@ def main() -> None:
             )
             for _ in range(ROUNDS)
         ]
-    per_event = {name: timing.cpu / EVENTS * 1e6 for name, timing in timings.items()}
     one, raw, hundred = (sorted(column)[ROUNDS // 2] for column in zip(*pairs, strict=True))
+    tell(payloads, timings, one, raw, hundred)
+
+
+def tell(payloads: list[bytes], timings: dict[str, Timing], one: float, raw: float, hundred: float) -> None:
+    """The figures, and the bars that they are held against."""
+    per_event = {name: timing.cpu / EVENTS * 1e6 for name, timing in timings.items()}
     figures: dict[str, object] = {
         "event_bytes_mean": round(sum(map(len, payloads)) / EVENTS, 1),
         **{

@@ -127,7 +127,7 @@ def check(thorough: bool, archive: Path | None, path: Path, key_file: Path | Non
 
     \b
     Without options: header, schema, the newest events; milliseconds at any size. Whether somebody altered
-    a whole file is for the hash chain to say: coldaisle verify.
+    a whole file is for the hash chain to say: coldaisle history verify.
 
     \b
     Examples:
