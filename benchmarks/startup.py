@@ -22,7 +22,7 @@ from measure import Bar, report
 from coldaisle.core.store.live import SNAPSHOT_EVENTS, LiveTwin, save_twin, twin_at
 from coldaisle.core.store.snapshots import SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_schema import open_writer
+from coldaisle.core.store.sqlite_open import open_writer
 
 SHORT_EVENTS = 1_000_000
 LONG_EVENTS = 10_000_000

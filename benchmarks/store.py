@@ -27,7 +27,7 @@ from coldaisle.core.store.chain_keys import ChainKeys, new_chain_keys
 from coldaisle.core.store.chain_verify import verify_chain
 from coldaisle.core.store.cipher import StoreKey, new_store_key
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_schema import open_writer
+from coldaisle.core.store.sqlite_open import open_writer
 
 EVENTS = 40_000
 BATCH_EVENTS = 1_000

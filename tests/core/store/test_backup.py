@@ -19,10 +19,11 @@ from coldaisle.core.store.backup import backup, restore
 from coldaisle.core.store.backup_check import quick_check, thorough_check
 from coldaisle.core.store.backup_copy import copy_history
 from coldaisle.core.store.backup_migration import migrate
-from coldaisle.core.store.cipher import new_store_key
+from coldaisle.core.store.chain_keys import load_or_make_chain_keys
+from coldaisle.core.store.cipher import new_store_key, rekey
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.port import Append, EventStore
-from coldaisle.core.store.retention import scavenge, set_retention
+from coldaisle.core.store.retention import retention, scavenge, set_retention
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_schema import APPLICATION_ID
 
@@ -247,6 +248,90 @@ def test_an_older_schema_is_migrated_step_by_step_with_a_backup_first(tmp_path: 
     assert saved.execute("SELECT * FROM event").fetchall() == [(1,)]
     connection.close()
     saved.close()
+
+
+FIRST_LAYOUT = """
+CREATE TABLE stream(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL);
+CREATE TABLE event(
+  position INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, version INTEGER NOT NULL, id BLOB NOT NULL,
+  type TEXT NOT NULL, schema INTEGER NOT NULL, time INTEGER NOT NULL, recorded INTEGER NOT NULL,
+  actor TEXT NOT NULL, data BLOB NOT NULL, correlation_id BLOB, causation_id BLOB);
+CREATE UNIQUE INDEX event_by_stream ON event(stream_id, version);
+CREATE UNIQUE INDEX event_by_id ON event(id);
+CREATE TABLE checkpoint(consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+"""
+"""The tables as the first program wrote them, and called them schema 1."""
+
+
+def write_first_layout(path: Path, count: int) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA page_size=8192; PRAGMA journal_mode=WAL").fetchall()
+    with connection:
+        connection.execute(FIRST_LAYOUT)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version=1")
+        connection.execute("INSERT INTO stream VALUES(1,'run-a',?)", (count - 1,))
+        connection.execute("INSERT INTO checkpoint VALUES('detector', 7)")
+        connection.executemany(
+            "INSERT INTO event VALUES(?,1,?,?,'Test',1,?,?,'tester',?,NULL,NULL)",
+            [(n, n - 1, n.to_bytes(16), n, n, b'{"n":%d}' % n) for n in range(1, count + 1)],
+        )
+    connection.close()
+
+
+@pytest.mark.parametrize("chained", [False, True])
+async def test_a_store_of_the_first_layout_opens_and_works(tmp_path: Path, chained: bool) -> None:
+    path = tmp_path / "events.db"
+    write_first_layout(path, 50)
+    with pytest.raises(StoreUnreadable, match="has schema 1, .*start the server on it once"):
+        await read_file(path)
+    keys = load_or_make_chain_keys(tmp_path / "chain.key") if chained else None
+    async with SqliteStore(path, chain=keys) as store:
+        assert [event.data for event in await everything(store)] == [b'{"n":%d}' % n for n in range(1, 51)]
+        assert await store.load_checkpoint("detector") == 7
+        assert (await store.append(*_as_append(51))).position == 51
+        await store.truncate_stream("run-a", 10)
+        assert (await store.read_stream("run-a", limit=1))[0].version == 10
+        await store.tombstone("run-b")
+        await set_retention(store, "telemetry", 0)
+        await scavenge(store, covered_by=(), now=1 << 62)
+    assert len(await read_file(path)) == 51
+    assert thorough_check(path) == []
+    saved = apsw.Connection(str(tmp_path / "events.db.schema-1"))
+    assert saved.pragma("user_version") == 1
+    assert saved.execute("SELECT count(*) FROM event").get == 50
+    saved.close()
+
+
+async def test_an_encrypted_store_of_the_first_layout_leaves_an_encrypted_copy(tmp_path: Path) -> None:
+    path, key = tmp_path / "events.db", new_store_key()
+    write_first_layout(path, 20)
+    rekey(path, None, key)
+    async with SqliteStore(path, key=key) as store:
+        assert len(await everything(store)) == 20
+    assert b"run-a" not in (tmp_path / "events.db.schema-1").read_bytes()
+
+
+async def test_a_store_of_the_second_layout_only_gets_its_number(tmp_path: Path) -> None:
+    """Schema 1 was also the number of files that had everything."""
+    path = tmp_path / "events.db"
+    async with SqliteStore(path) as store:
+        before = await fill(store, 30)
+        await set_retention(store, "telemetry", 5)
+        await store.maintain(lambda c: c.execute("PRAGMA user_version=1").fetchall())
+        layout = await store.inspect(lambda c: c.execute("SELECT sql FROM sqlite_schema").fetchall())
+    async with SqliteStore(path) as store:
+        assert await everything(store) == before
+        assert await retention(store) == {"telemetry": 5}
+        now = await store.inspect(lambda c: c.execute("SELECT sql FROM sqlite_schema").fetchall())
+        assert now == layout
+
+
+async def test_a_backup_of_an_older_schema_is_restored_and_migrated(tmp_path: Path) -> None:
+    path, placed = tmp_path / "old.db", tmp_path / "new" / "events.db"
+    write_first_layout(path, 20)
+    assert restore(path, placed).head == 20
+    async with SqliteStore(placed) as store:
+        assert len(await everything(store)) == 20
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:

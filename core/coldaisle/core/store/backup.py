@@ -44,7 +44,7 @@ def backup(
     require_absent(target)
     partial = target.with_name(f".{target.name}.partial")
     partial.unlink(missing_ok=True)  # what a killed backup left
-    connection = open_reader(source, key)
+    connection = open_reader(source, key, any_age=True)
     try:
         _vacuum_into(connection, source, partial, progress)
         head = _checked_head(partial, key)
@@ -101,17 +101,24 @@ def _vacuum_into(connection: apsw.Connection, source: Path, partial: Path, progr
 def _checked_head(path: Path, key: StoreKey | None) -> int:
     """The copy's last position; raises when it does not read back."""
     try:
-        connection = open_reader(path, key)
+        connection = open_reader(path, key, any_age=True)
         try:
             check_schema(connection, path)
             found = connection.execute("PRAGMA quick_check(1)").get
             if found != "ok":
                 raise StoreUnreadable(f"the copy did not read back ({found}): check the disk, and the source")
-            return int(connection.execute(LAST_POSITION).get)
+            return _head(connection)
         finally:
             connection.close()
     except apsw.Error as error:
         raise translate(error, path) from error
+
+
+def _head(connection: apsw.Connection) -> int:
+    """The last position, also in a file of the first layout, which had no settings."""
+    has_settings = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'setting'").get
+    query = LAST_POSITION if has_settings else "SELECT ifnull(max(position), 0) FROM event"
+    return int(connection.execute(query).get)
 
 
 def _sync(path: Path) -> None:

@@ -16,8 +16,34 @@ from coldaisle.core.store.sqlite_schema import SCHEMA_VERSION
 
 Step = Callable[[apsw.Connection], None]
 
-MIGRATIONS: Mapping[int, Step] = {}
-"""From which schema number, how to the next. Empty as long as there was one schema only."""
+_TABLES_OF_2 = """
+CREATE TABLE IF NOT EXISTS batch(
+  last_position INTEGER PRIMARY KEY, hash BLOB NOT NULL, digests BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS removed(position INTEGER PRIMARY KEY, digest BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS segment(
+  first_position INTEGER PRIMARY KEY, last_position INTEGER NOT NULL, events INTEGER NOT NULL,
+  file TEXT NOT NULL, sha256 BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshot(
+  name TEXT NOT NULL, position INTEGER NOT NULL, schema INTEGER NOT NULL, sha256 BLOB NOT NULL,
+  data BLOB NOT NULL, PRIMARY KEY(name, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS retention(
+  category TEXT PRIMARY KEY, max_age_seconds INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS setting(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO setting VALUES('store_id', randomblob(16));
+"""
+
+
+def _to_2(connection: apsw.Connection) -> None:
+    """Schema 1 was given to two layouts: the first had neither chain, retention nor deleted streams."""
+    connection.execute(_TABLES_OF_2)
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(stream)")}
+    for column in ("truncate_before", "tombstoned"):
+        if column not in columns:
+            connection.execute(f"ALTER TABLE stream ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+
+
+MIGRATIONS: Mapping[int, Step] = {1: _to_2}
+"""From which schema number, how to the next."""
 
 
 def migrate(

@@ -26,7 +26,7 @@ from coldaisle.core.store.chain import DIGEST_BYTES, Fields, fields_digest
 from coldaisle.core.store.cipher import StoreKey, unlock
 from coldaisle.core.store.salvage_pages import Row, rows_of
 from coldaisle.core.store.salvage_query import open_damaged, query_rows
-from coldaisle.core.store.sqlite_schema import open_writer
+from coldaisle.core.store.sqlite_open import open_writer
 from coldaisle.core.store.sqlite_writer import LAST_POSITION, PUT_SETTING
 
 ROWS_A_TRANSACTION = 5_000

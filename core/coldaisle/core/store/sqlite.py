@@ -31,7 +31,8 @@ from coldaisle.core.store.port import (
     Page,
     StreamState,
 )
-from coldaisle.core.store.sqlite_schema import open_reader, open_writer, translate
+from coldaisle.core.store.sqlite_open import open_writer
+from coldaisle.core.store.sqlite_schema import open_reader, translate
 from coldaisle.core.store.sqlite_streams import delete_stream, stream_state, tombstone, truncate_stream
 from coldaisle.core.store.sqlite_writer import LAST_POSITION, Job, Request, Row, Writer
 

@@ -1,4 +1,4 @@
-"""The SQLite file of a store: how it is laid out, opened and recognised."""
+"""The SQLite file of a store: how it is laid out, recognised and read."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,12 +10,11 @@ from coldaisle.core.errors import SchemaTooNew, StoreError, StoreFull, StoreUnre
 from coldaisle.core.store.cipher import StoreKey, unlock
 
 APPLICATION_ID = 0x434F4C44  # "COLD", so that file(1) and we know our own
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE_BYTES = 16_384
 BUSY_MILLISECONDS = 10_000
-WAL_CHECKPOINT_PAGES = 512
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE stream(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
   truncate_before INTEGER NOT NULL DEFAULT 0, tombstoned INTEGER NOT NULL DEFAULT 0);
@@ -40,33 +39,19 @@ INSERT INTO setting VALUES('store_id', randomblob(16));
 """
 
 
-def open_writer(path: Path, max_bytes: int | None, key: StoreKey | None = None) -> apsw.Connection:
-    """The one connection that writes; makes the file when it is not there."""
-    with _opening(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, key) as connection:
-        for pragma in (
-            f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=FULL",
-            f"wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
-        ):  # fmt: skip
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-        if max_bytes is not None:
-            connection.execute(f"PRAGMA max_page_count={max(1, max_bytes // PAGE_BYTES)}")
-        if connection.pragma("application_id") == 0 and not connection.pragma("user_version"):
-            _create(connection, path)
-        check_schema(connection, path)
-        return connection
-
-
-def open_reader(path: Path, key: StoreKey | None = None) -> apsw.Connection:
-    """A connection that cannot write."""
+def open_reader(path: Path, key: StoreKey | None = None, *, any_age: bool = False) -> apsw.Connection:
+    """A connection that cannot write; ``any_age`` also opens what was not migrated yet, to be copied whole."""
     if not path.exists():
         raise StoreUnreadable(f"there is no store at {path}: name the file that `coldaisle serve` writes")
-    with _opening(path, apsw.SQLITE_OPEN_READONLY, key) as connection:
+    with opening(path, apsw.SQLITE_OPEN_READONLY, key) as connection:
         check_schema(connection, path)
+        if not any_age:
+            _require_migrated(connection, path)
         return connection
 
 
 @contextlib.contextmanager
-def _opening(path: Path, flags: int, key: StoreKey | None) -> Iterator[apsw.Connection]:
+def opening(path: Path, flags: int, key: StoreKey | None) -> Iterator[apsw.Connection]:
     """A connection that stays open when all goes well, and errors as ours when not."""
     connection = None
     try:
@@ -83,7 +68,7 @@ def _opening(path: Path, flags: int, key: StoreKey | None) -> Iterator[apsw.Conn
 
 
 def check_schema(connection: apsw.Connection, path: Path) -> None:
-    """Raises unless this program can read the file."""
+    """Raises unless this program knows the file's layout, or one that it was made into."""
     if connection.pragma("application_id") != APPLICATION_ID:
         raise StoreUnreadable(f"{path} is an SQLite file, but not a Coldaisle store: name another file")
     found = connection.pragma("user_version")
@@ -91,6 +76,15 @@ def check_schema(connection: apsw.Connection, path: Path) -> None:
         raise SchemaTooNew(
             f"{path} has schema {found}, this Coldaisle knows up to {SCHEMA_VERSION}: "
             "upgrade Coldaisle; the file was not touched"
+        )
+
+
+def _require_migrated(connection: apsw.Connection, path: Path) -> None:
+    found = connection.pragma("user_version")
+    if found < SCHEMA_VERSION:
+        raise StoreUnreadable(
+            f"{path} has schema {found}, this Coldaisle reads {SCHEMA_VERSION}: start the server on it once, "
+            "which saves a copy beside it and migrates it"
         )
 
 
@@ -109,9 +103,10 @@ def translate(error: apsw.Error, path: Path) -> StoreError:
             return StoreError(f"{path}: {type(error).__name__}: {error}")
 
 
-def _create(connection: apsw.Connection, path: Path) -> None:
+def create(connection: apsw.Connection, path: Path) -> None:
+    """Lay out an empty file. Raises StoreUnreadable where something else is in it."""
     if connection.execute("SELECT count(*) FROM sqlite_schema").get:
         raise StoreUnreadable(f"{path} is an SQLite file, but not a Coldaisle store: name another file")
     with connection:
-        connection.execute(_SCHEMA)
+        connection.execute(SCHEMA)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}")
