@@ -282,7 +282,7 @@ def write_first_layout(path: Path, count: int) -> None:
 async def test_a_store_of_the_first_layout_opens_and_works(tmp_path: Path, chained: bool) -> None:
     path = tmp_path / "events.db"
     write_first_layout(path, 50)
-    with pytest.raises(StoreUnreadable, match="has schema 1, .*start the server on it once"):
+    with pytest.raises(StoreUnreadable, match=r"has schema 1, .*start the server on it once"):
         await read_file(path)
     keys = load_or_make_chain_keys(tmp_path / "chain.key") if chained else None
     async with SqliteStore(path, chain=keys) as store:

@@ -13,7 +13,8 @@ from coldaisle.core.errors import DuplicateEvent, StreamTombstoned, TooLarge, Wr
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store import Append, EventFilter, EventStore, Expected, StreamState
 from coldaisle.core.store.memory import MemoryStore
-from coldaisle.core.store.port import MAX_EVENT_BYTES
+from coldaisle.core.store.page_bound import SLICE_EVENTS, may_go_on, take_page
+from coldaisle.core.store.port import EVERYTHING, MAX_EVENT_BYTES, MAX_PAGE_BYTES, MAX_PAGE_EVENTS
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
 from coldaisle.server.kurrent import KurrentSettings, kurrent_server
@@ -198,6 +199,54 @@ async def test_all_reads_both_ways_with_filters(store: EventStore) -> None:
     assert [e.position for e in back.events] == [30, 29, 28, 27, 26]
     more = await store.read_all(backwards=True, after=back.position, only=only)
     assert [e.position for e in more.events] == [n for n in reversed(expected) if n < 26]
+
+
+async def test_a_page_of_large_events_is_bounded_in_bytes(store: EventStore) -> None:
+    """Each page keeps the bound, and going on from page to page misses nothing."""
+    large = b"x" * 900_000
+    for number in range(1, 25):
+        await store.append("run-a", [NewEvent(number.to_bytes(16), "Test", 1, 1, "me", large)])
+
+    async def positions(*, backwards: bool = False, only: EventFilter = EVERYTHING) -> list[int]:
+        found, after, caught_up = [], 0, False
+        while not caught_up:
+            page = await store.read_all(after=after, backwards=backwards, only=only)
+            assert 0 < sum(len(event.data) for event in page.events) <= MAX_PAGE_BYTES
+            found += [event.position for event in page.events]
+            after, caught_up = page.position, page.caught_up
+        return found
+
+    forwards = list(range(1, 25))
+    assert await positions() == forwards
+    assert await positions(backwards=True) == forwards[::-1]
+    assert await positions(only=EventFilter(("run-",), ("Test",))) == forwards
+    versions: list[int] = []
+    while events := await store.read_stream("run-a", after=versions[-1] if versions else -1):
+        assert may_go_on(events, MAX_PAGE_EVENTS) == (events[-1].version < 23)
+        versions += [event.version for event in events]
+    assert versions == list(range(24))
+    newest = await store.read_stream("run-a", backwards=True)
+    assert sum(len(event.data) for event in newest) <= MAX_PAGE_BYTES
+    assert [event.version for event in newest] == versions[: -len(newest) - 1 : -1]
+    seen: list[int] = []
+    pages = store.subscribe_all()
+    while len(seen) < 24:
+        seen += [event.position for event in (await anext(pages)).events]
+    assert seen == forwards
+    await pages.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+def test_a_full_page_leaves_the_rest_unread() -> None:
+    """Of a thousand events of a megabyte, no more are fetched than the bound and one slice hold."""
+    source = iter([b"x" * MAX_EVENT_BYTES] * 1_000)
+    taken, whole = take_page(source, lambda items: sum(map(len, items)))
+    assert (len(taken), whole) == (16, False)
+    assert len(list(source)) >= 1_000 - 16 - SLICE_EVENTS
+
+
+def test_a_page_takes_an_event_beyond_its_bound_alone() -> None:
+    huge = [b"x" * (2 * MAX_PAGE_BYTES)] * 2
+    assert take_page(iter(huge), lambda items: sum(map(len, items))) == (huge[:1], False)
 
 
 async def test_a_moment_in_time_has_a_position(store: EventStore) -> None:

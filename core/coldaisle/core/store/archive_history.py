@@ -12,6 +12,7 @@ import apsw
 from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.archive import Segment, SegmentReader
+from coldaisle.core.store.page_bound import data_bytes, take_page
 from coldaisle.core.store.port import EVERYTHING, MAX_PAGE_EVENTS, EventFilter, Page
 from coldaisle.core.store.sqlite import SqliteStore
 
@@ -66,10 +67,10 @@ class ArchivedHistory:
         ]
         merged = merge(page.events, *archived, key=lambda event: event.position)
         wanted = (event for event in _distinct(merged) if only.admits(event))
-        events = list(islice(wanted, limit + 1))
-        if len(events) <= limit:
+        events, whole = take_page(islice(wanted, limit + 1), data_bytes)
+        if whole and len(events) <= limit:
             return Page(events, page.position, page.caught_up)
-        return Page(events[:limit], events[limit - 1].position, caught_up=False)
+        return Page(events[:limit], events[:limit][-1].position, caught_up=False)
 
     def _events(self, segment: Segment, after: int, end: int) -> Iterator[Recorded]:
         for event in self._reader(segment).events(after):

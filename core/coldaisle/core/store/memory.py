@@ -4,11 +4,13 @@ import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 
 from msgspec.structs import replace
 
 from coldaisle.core.events.envelope import NewEvent, Recorded
 from coldaisle.core.store.check import check_bounds, check_expected, repeated_result
+from coldaisle.core.store.page_bound import data_bytes, take_page
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
@@ -85,8 +87,10 @@ class MemoryStore:
             return []
         first = state.truncate_before
         if backwards:
-            return events[first : max(first, after) if after >= 0 else None][::-1][:limit]
-        return events[max(first, after + 1) :][:limit]
+            visible = events[first : max(first, after) if after >= 0 else None][::-1]
+        else:
+            visible = events[max(first, after + 1) :]
+        return take_page(islice(visible, limit), data_bytes)[0]
 
     async def stream_state(self, stream: str) -> StreamState | None:
         """See EventStore."""
@@ -120,9 +124,10 @@ class MemoryStore:
     ) -> Page:
         """See EventStore."""
         rest = self._log[: after - 1 if after else None][::-1] if backwards else self._log[after:]
-        events = [event for event in rest if only.admits(event)]
-        if len(events) > limit:
-            return Page(events[:limit], events[limit - 1].position, caught_up=False)
+        admitted = [event for event in rest if only.admits(event)]
+        events, _ = take_page(islice(admitted, limit), data_bytes)
+        if len(events) < len(admitted):
+            return Page(events, events[-1].position, caught_up=False)
         end = 1 if backwards else max(after, len(self._log))
         return Page(events, end, caught_up=True)
 

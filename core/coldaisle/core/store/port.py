@@ -21,6 +21,8 @@ from coldaisle.core.events.envelope import NewEvent, Recorded
 MAX_EVENT_BYTES = 1 << 20
 MAX_APPEND_EVENTS = 10_000
 MAX_PAGE_EVENTS = 1_000
+MAX_PAGE_BYTES = 16 << 20
+"""Bytes of data in one page, however many events were asked for; see ``page_bound``."""
 
 
 class Expected(Enum):
@@ -109,7 +111,7 @@ class EventStore(Protocol):
         self, stream: str, *, after: int = -1, limit: int = MAX_PAGE_EVENTS, backwards: bool = False
     ) -> list[Recorded]:
         """Events of a stream with a version above ``after``; backwards: from the newest, below ``after``
-        when it is not -1."""
+        when it is not -1. Fewer than ``limit`` where they are large: see ``may_go_on``."""
         ...
 
     async def stream_state(self, stream: str) -> StreamState | None:
@@ -140,7 +142,10 @@ class EventStore(Protocol):
         backwards: bool = False,
         only: EventFilter = EVERYTHING,
     ) -> Page:
-        """Events with a position above ``after``; backwards: from the newest, below ``after`` when not 0."""
+        """Events with a position above ``after``; backwards: from the newest, below ``after`` when not 0.
+
+        At most ``limit`` events and MAX_PAGE_BYTES of data.
+        """
         ...
 
     def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:

@@ -8,8 +8,9 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -21,6 +22,7 @@ from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_bounds
 from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.lock import lock
+from coldaisle.core.store.page_bound import take_page
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
@@ -50,6 +52,7 @@ _COLUMNS = (
 )
 _VISIBLE = "(SELECT id FROM stream WHERE name = ? AND NOT tombstoned)"
 _FIRST_VISIBLE = "(SELECT truncate_before FROM stream WHERE name = ?)"
+_DATA_OF: Callable[[Row], bytes] = itemgetter(9)
 Result = TypeVar("Result")
 
 
@@ -152,7 +155,7 @@ class SqliteStore:
             f"AND version {bound} ? ORDER BY version {order} LIMIT ?"
         )
         return await self.inspect(
-            lambda connection: self._records(connection, query, (stream, stream, edge, limit))
+            lambda connection: self._records(connection, query, (stream, stream, edge, limit))[0]
         )
 
     async def stream_state(self, stream: str) -> StreamState | None:
@@ -263,8 +266,8 @@ class SqliteStore:
             f"SELECT {_COLUMNS} FROM event WHERE position > ? AND position <= ?{where} "
             "ORDER BY position LIMIT ?"
         )
-        events = self._records(connection, query, (after, end, *values, limit))
-        position = events[-1].position if len(events) == limit else max(after, end)
+        events, whole = self._records(connection, query, (after, end, *values, limit))
+        position = max(after, end) if whole and len(events) < limit else events[-1].position
         return Page(events, position, caught_up=position >= head)
 
     def _page_backwards(self, connection: apsw.Connection, after: int, limit: int, only: EventFilter) -> Page:
@@ -275,15 +278,21 @@ class SqliteStore:
             f"SELECT {_COLUMNS} FROM event WHERE position < ? AND position >= ?{where} "
             "ORDER BY position DESC LIMIT ?"
         )
-        events = self._records(connection, query, (end, start, *values, limit))
-        position = events[-1].position if len(events) == limit else max(1, start)
+        events, whole = self._records(connection, query, (end, start, *values, limit))
+        position = max(1, start) if whole and len(events) < limit else events[-1].position
         return Page(events, position, caught_up=position <= 1)
 
     def _records(
         self, connection: apsw.Connection, query: str, values: tuple[int | str, ...]
-    ) -> list[Recorded]:
+    ) -> tuple[list[Recorded], bool]:
+        """The events of one page, and whether the page's bytes had room for all of them."""
+        cursor = connection.execute(query, values)
         # apsw types a row by what SQLite could hold; the schema says what these columns do hold
-        rows = cast("list[Row]", connection.execute(query, values).fetchall())
+        rows, whole = take_page(cast("Iterator[Row]", cursor), _data_bytes)
+        cursor.close()
+        return self._named(connection, rows), whole
+
+    def _named(self, connection: apsw.Connection, rows: list[Row]) -> list[Recorded]:
         try:
             return _recorded(rows, self._stream_names)
         except KeyError:
@@ -295,6 +304,10 @@ class SqliteStore:
             raise StoreUnreadable(
                 f"{self.path}: an event is of stream {error}, which is not there: restore a backup"
             ) from error
+
+
+def _data_bytes(rows: Sequence[Row]) -> int:
+    return sum(map(len, map(_DATA_OF, rows)))
 
 
 def _recorded(rows: list[Row], names: dict[int, str]) -> list[Recorded]:

@@ -40,7 +40,7 @@ INSERT INTO setting VALUES('store_id', randomblob(16));
 
 
 def open_reader(path: Path, key: StoreKey | None = None, *, any_age: bool = False) -> apsw.Connection:
-    """A connection that cannot write; ``any_age`` also opens what was not migrated yet, to be copied whole."""
+    """A connection that cannot write; ``any_age`` also opens a file that is still to be migrated."""
     if not path.exists():
         raise StoreUnreadable(f"there is no store at {path}: name the file that `coldaisle serve` writes")
     with opening(path, apsw.SQLITE_OPEN_READONLY, key) as connection:

@@ -7,6 +7,7 @@ id in the same stream only.
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ import orjson
 from coldaisle.core.events import NewEvent, new_id
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.check import check_bounds
+from coldaisle.core.store.page_bound import data_bytes, may_go_on, take_arriving, take_page
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
@@ -33,6 +35,7 @@ from coldaisle.integrations.kurrent.queries import NO_SYSTEM_TYPES, Query, query
 
 if TYPE_CHECKING:
     from kurrentdbclient import AsyncKurrentDBClient
+    from kurrentdbclient.streams import AsyncReadResponse
 
 CHECKPOINT_TYPE = "$coldaisle-checkpoint"
 """A system type: readers of the history do not see it."""
@@ -78,13 +81,13 @@ class KurrentStore:
 
         async def read(client: "AsyncKurrentDBClient") -> list[Recorded]:
             try:
-                found = await client.get_stream(
+                response = await client.read_stream(
                     stream, stream_position=start, backwards=backwards, limit=limit,
                     timeout=self._link.timeout_seconds,
                 )  # fmt: skip
+                return (await _page_of(response))[0]
             except (NotFoundError, StreamIsDeletedError):
                 return []
-            return [from_wire(event) for event in found]
 
         return await self._link.call(read)
 
@@ -145,14 +148,14 @@ class KurrentStore:
         found: list[Recorded] = []
         position, looked_at = after, 0
         while looked_at < MAX_LOOKED_AT_EVENTS:
-            events = await self._read(query, position, limit, backwards)
+            events, is_end = await self._read(query, position, limit, backwards)
             looked_at += len(events)
             found.extend(event for event in events if query.admits(event))
-            if len(found) >= limit:
-                found = found[:limit]
+            if may_go_on(found, limit):
+                found = take_page(islice(found, limit), data_bytes)[0]
                 position = found[-1].position
                 return Page(found, position, caught_up=position <= 1 if backwards else position >= head)
-            if len(events) < limit:
+            if is_end:
                 return Page(found, 1 if backwards else max(after, head, *_positions(events)), caught_up=True)
             position = events[-1].position
         return Page(found, position, caught_up=False)
@@ -209,20 +212,21 @@ class KurrentStore:
         if first[0].version == 0:
             await self._link.call(keep_last)
 
-    async def _read(self, query: Query, after: int, limit: int, backwards: bool) -> list[Recorded]:
-        """Up to ``limit`` events beyond ``after``, whether or not the cluster's answer includes it."""
+    async def _read(
+        self, query: Query, after: int, limit: int, backwards: bool
+    ) -> tuple[list[Recorded], bool]:
+        """A page of at most ``limit`` events beyond ``after``, whether or not the cluster's answer includes
+        it, and whether nothing more was there."""
 
-        async def read(client: "AsyncKurrentDBClient") -> list[Recorded]:
+        async def read(client: "AsyncKurrentDBClient") -> tuple[list[Recorded], bool]:
             response = await client.read_all(
                 commit_position=after or None, backwards=backwards, limit=limit + bool(after),
                 timeout=self._link.timeout_seconds, **query.arguments(),
             )  # fmt: skip
-            return [from_wire(event) async for event in response]
+            return await _page_of(response, after)
 
-        events = await self._link.call(read)
-        if after:
-            events = [e for e in events if (e.position < after if backwards else e.position > after)]
-        return events[:limit]
+        events, whole = await self._link.call(read)
+        return events[:limit], whole and len(events) < limit
 
     async def _wait_beyond(self, after: int, query: Query) -> None:
         """Until there may be more; a subscription that ends is also a reason to look."""
@@ -241,12 +245,22 @@ class KurrentStore:
     async def _last_version(self, stream: str) -> int:
         query = query_for(EventFilter(stream_prefixes=(stream,)))
         before = 0
-        while events := await self._read(query, before, MAX_PAGE_EVENTS, backwards=True):
+        while events := (await self._read(query, before, MAX_PAGE_EVENTS, backwards=True))[0]:
             for event in events:
                 if event.stream == stream:
                     return event.version
             before = events[-1].position
         return -1
+
+
+async def _page_of(response: "AsyncReadResponse", without: int = 0) -> tuple[list[Recorded], bool]:
+    """What a page takes of an answer, without the event at one position; the rest is not fetched."""
+    try:
+        return await take_arriving(
+            from_wire(event) async for event in response if event.commit_position != without
+        )
+    finally:
+        await response.stop()
 
 
 def _positions(events: Sequence[Recorded]) -> list[int]:

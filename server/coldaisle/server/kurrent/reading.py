@@ -12,6 +12,7 @@ from grpc import StatusCode
 from kurrentdbclient.protos.v1 import streams_pb2
 
 from coldaisle.core.store import EventStore
+from coldaisle.core.store.page_bound import may_go_on
 from coldaisle.core.store.port import MAX_PAGE_EVENTS
 from coldaisle.server.kurrent.errors import WireRefusal, bad_request
 from coldaisle.server.kurrent.filters import WireFilter, build_filter
@@ -82,7 +83,7 @@ class Reader:
                 if window.shows(event):
                     rest -= 1
                     yield Response(event=read_event(Response.ReadEvent, event, structured))
-            if len(events) < limit or (backwards and events[-1].version <= window.first):
+            if not may_go_on(events, limit) or (backwards and events[-1].version <= window.first):
                 return
             after = events[-1].version
 

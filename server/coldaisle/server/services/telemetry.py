@@ -8,6 +8,7 @@ import grpc
 from coldaisle.core.events import Recorded, decode
 from coldaisle.core.events.types import SamplesRecorded
 from coldaisle.core.store import EventFilter, EventStore
+from coldaisle.core.store.page_bound import may_go_on
 from coldaisle.server.convert import timestamp
 from coldaisle.server.moments import nanoseconds
 from coldaisle.server.paging import MAX_PAGE_BYTES, MAX_POSITION, page_size, resource_id, token_number
@@ -40,7 +41,7 @@ class TelemetryService(telemetry_pb2_grpc.TelemetryServiceServicer):
             samples = _samples(event, metrics) if start <= event.time <= end else []
             room_bytes -= sum(sample.ByteSize() for sample in samples)
             answer.samples.extend(samples)
-        answer.next_page_token = str(events[-1].version + 1) if len(events) == size else ""
+        answer.next_page_token = str(events[-1].version + 1) if may_go_on(events, size) else ""
         return answer
 
     async def WatchSamples(  # noqa: N802 - the API's name
