@@ -98,7 +98,8 @@ class MemoryStore:
 
     async def truncate_stream(self, stream: str, before_version: int) -> None:
         """See EventStore."""
-        if (state := self._states.get(stream)) is not None:
+        state = self._states.get(stream)
+        if state is not None and not state.tombstoned:
             first = max(0, min(before_version, state.version + 1))
             self._states[stream] = replace(state, truncate_before=first)
 

@@ -120,7 +120,7 @@ class EventStore(Protocol):
 
     async def truncate_stream(self, stream: str, before_version: int) -> None:
         """Hide the versions below ``before_version`` from readers of the stream; a lower one shows them again
-        as far as they are still stored."""
+        as far as they are still stored. A tombstoned stream stays as it is."""
         ...
 
     async def delete_stream(self, stream: str, expected: int | Expected = Expected.ANY) -> None:

@@ -17,7 +17,7 @@ def stream_state(connection: apsw.Connection, stream: str) -> StreamState | None
 def truncate_stream(connection: apsw.Connection, stream: str, before_version: int) -> None:
     """See EventStore."""
     connection.execute(
-        "UPDATE stream SET truncate_before = max(0, min(?, version + 1)) WHERE name = ?",
+        "UPDATE stream SET truncate_before = max(0, min(?, version + 1)) WHERE name = ? AND NOT tombstoned",
         (before_version, stream),
     )
 

@@ -115,7 +115,7 @@ class KurrentStore:
     async def truncate_stream(self, stream: str, before_version: int) -> None:
         """See EventStore."""
         state = await self.stream_state(stream)
-        if state is None:
+        if state is None or state.tombstoned:
             return
         before_version = max(0, min(before_version, state.version + 1))
 
