@@ -93,13 +93,16 @@ class KurrentStore:
 
     async def stream_state(self, stream: str) -> StreamState | None:
         """See EventStore. What a deleted stream held is looked up in the history, which may take long."""
-        from kurrentdbclient.exceptions import StreamIsDeletedError
+        from kurrentdbclient.exceptions import NotFoundError, StreamIsDeletedError
 
         async def is_tombstoned(client: "AsyncKurrentDBClient") -> bool:
             try:
-                await client.get_current_version(stream, timeout=self._link.timeout_seconds)
+                # not get_current_version: it fails where retention left a stream without events
+                await client.get_stream(stream, limit=1, timeout=self._link.timeout_seconds)
             except StreamIsDeletedError:
                 return True
+            except NotFoundError:
+                pass
             return False
 
         newest = await self.read_stream(stream, limit=1, backwards=True)
