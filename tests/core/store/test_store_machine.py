@@ -212,10 +212,15 @@ class Machine(RuleBasedStateMachine):
         sizes=st.lists(st.integers(0, 80), min_size=1, max_size=4),
         type_name=st.sampled_from("ABC"),
         expected=st.sampled_from([*[Expected.ANY] * 4, *Expected, -1, 0, 1, 3]),
+        followed=st.booleans(),
     )
-    def append(self, streams: list[str], sizes: list[int], type_name: str, expected: int | Expected) -> None:
+    def append(
+        self, streams: list[str], sizes: list[int], type_name: str, expected: int | Expected, followed: bool
+    ) -> None:
         appends = [Append(name, [self.new(type_name, n) for n in sizes], expected) for name in streams]
         self.run(self.append_and_compare(appends))
+        for follower in self.followers if followed else ():
+            self.run(self.take_news(follower))
 
     @precondition(lambda self: self.model.log or self.model.gone)
     @rule(seed=st.integers(0, 1 << 16), shift=st.integers(0, 2), more=st.booleans())
@@ -271,6 +276,8 @@ class Machine(RuleBasedStateMachine):
     def delete(self, stream: str, expected: int | Expected, for_ever: bool) -> None:
         takes = self.model.takes(stream, expected)
         if for_ever and self.number % 3:  # rarely: little happens to a stream afterwards
+            return
+        if self.is_inferred(stream):
             return
         work = self.store.tombstone if for_ever else self.store.delete_stream
         try:
