@@ -16,7 +16,7 @@ from coldaisle.server import settings as server
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 SETTINGS = (
     server.ServeSettings, server.KurrentSettings, server.DetectSettings, server.PolicySettings,
-    server.LimitSettings,
+    server.LimitSettings, server.RetentionSettings,
     agent.AgentSettings, agent.AssetSettings, agent.SpoolSettings, agent.SnmpSettings, agent.TrapsSettings,
     HostConfig, PromqlConfig, SyslogConfig, DeviceConfig,
 )  # fmt: skip

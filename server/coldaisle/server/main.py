@@ -26,6 +26,7 @@ from coldaisle.server.kurrent.serve import kurrent_server
 from coldaisle.server.metrics import serve_metrics
 from coldaisle.server.moments import Moments
 from coldaisle.server.opening import open_history
+from coldaisle.server.retainer import Retainer, retainer_for
 from coldaisle.server.services.agents import AgentService
 from coldaisle.server.services.alerts import AlertService
 from coldaisle.server.services.assets import AssetService
@@ -111,6 +112,10 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         runner = Runner(store, live, ActionRouter(hub), actor="runner/server")
         for work in (*(reactor.run() for reactor in reactors), drive_runs(runner)):
             tasks.append(group.create_task(work))
+        saves = [live.save, *(reactor.save for reactor in reactors)]
+        retainer = retainer_for(store, settings.retention, saves)
+        if retainer is not None:
+            tasks.append(group.create_task(retainer.run()))
         system = SystemService(opened.name, live, hub, reactors, time.time_ns())
         moments = Moments(store, live, opened.history, snapshots)
         server = _server(store, live, moments, hub, system, token)
@@ -118,7 +123,7 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         await server.start()
         try:
             async with _kurrent(settings, store):
-                with _metrics(settings.serve.metrics, system):
+                with _metrics(settings.serve.metrics, system, retainer):
                     yield f"{host}:{bound}"
         finally:
             hub.close()
@@ -202,11 +207,11 @@ async def _kurrent(settings: Settings, store: EventStore) -> AsyncIterator[None]
 
 
 @contextlib.contextmanager
-def _metrics(address: str, system: SystemService) -> Iterator[None]:
+def _metrics(address: str, system: SystemService, retainer: Retainer | None) -> Iterator[None]:
     if not address:
         yield
         return
-    stop = serve_metrics(*split_address(address, "serve.metrics"), system.status)
+    stop = serve_metrics(*split_address(address, "serve.metrics"), system.status, retainer)
     try:
         yield
     finally:

@@ -1,11 +1,12 @@
 """``/metrics`` for Prometheus: the server's own figures, read from live values when asked."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from coldaisle.core.errors import ConfigError
+from coldaisle.server.retainer import Retainer
 from coldaisle.v1 import system_pb2
 
 GetStatus = Callable[[], system_pb2.Status]
@@ -41,10 +42,37 @@ class _StatusCollector:
         )  # fmt: skip
 
 
-def serve_metrics(host: str, port: int, status: GetStatus) -> Stop:
+class _RetentionCollector:
+    """What retention did. Called in the HTTP server's thread; it only reads."""
+
+    def __init__(self, retainer: Retainer) -> None:
+        self._retainer = retainer
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        retainer = self._retainer
+        totals = dict(retainer.totals)
+        removed = {category: total.removed_events for category, total in totals.items()}
+        archived = {category: total.archived_events for category, total in totals.items()}
+        yield _by_category("coldaisle_removed_events", "Events that retention removed.", removed)
+        yield _by_category("coldaisle_archived_events", "Events that retention archived.", archived)
+        yield _gauge(
+            "coldaisle_retention_last_pass_timestamp_seconds", "When retention was last applied whole.",
+            retainer.last_pass_seconds,
+        )  # fmt: skip
+        yield _gauge(
+            "coldaisle_retention_failing",
+            "1 while retention cannot be applied.",
+            float(bool(retainer.problem)),
+        )
+
+
+def serve_metrics(host: str, port: int, status: GetStatus, retainer: Retainer | None = None) -> Stop:
     """Answer on host:port until the returned function is called."""
     registry = CollectorRegistry()
     registry.register(_StatusCollector(status))
+    if retainer is not None:
+        registry.register(_RetentionCollector(retainer))
     try:
         server, thread = start_http_server(port, host, registry)
     except OSError as error:
@@ -66,6 +94,13 @@ def _counter(name: str, text: str, value: float) -> Metric:
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _by_category(name: str, text: str, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=["category"])
+    for category, value in values.items():
+        family.add_metric([category], value)
+    return family
 
 
 def _labelled(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:

@@ -2,13 +2,15 @@
 
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from coldaisle.core.detect import default_rules
-from coldaisle.core.errors import ConfigError
+from coldaisle.core.errors import ConfigError, StoreError
 from coldaisle.core.events.types import DetectorConfigured, LimitRule, PoliciesConfigured, Policy
+from coldaisle.core.store.retention import require_removable
 from coldaisle.server.kurrent.settings import KurrentSettings
 
 
@@ -20,6 +22,7 @@ class LimitSettings(LimitRule, frozen=True, forbid_unknown_fields=True):
     """``[[detect.limits]]``: a limit, as the event that puts it in force has it."""
 
 
+DAY_SECONDS = 86_400
 DEFAULT_POLICIES = (
     PolicySettings(
         name="cool-hot-racks",
@@ -55,6 +58,33 @@ class ServeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     store_key_env: str = ""
 
 
+class RetentionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """``[retention]``: what the running server removes by itself; nothing unless something is named.
+
+    ``max_age_days`` has an age for each category, the part of a stream's name before '-'. What is old goes
+    to ``archive_dir`` first, or for good with ``without_archive``. ``deleted_streams`` also removes what
+    deletion and truncation hid. ``even_facts`` admits categories of facts and actions, ``plain_archive`` an
+    archive of an encrypted store.
+    """
+
+    max_age_days: dict[str, float] = {}
+    archive_dir: str = ""
+    without_archive: bool = False
+    plain_archive: bool = False
+    deleted_streams: bool = False
+    even_facts: bool = False
+    every_seconds: Annotated[float, Meta(gt=0)] = 3_600.0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.max_age_days) or self.deleted_streams
+
+    def ages_seconds(self) -> dict[str, int]:
+        """The age of each category."""
+        return {category: int(days * DAY_SECONDS) for category, days in self.max_age_days.items()}
+
+
 class DetectSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``[detect]``: when a condition becomes an alert. Limits in ``[[detect.limits]]`` come on top."""
 
@@ -78,6 +108,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     detect: DetectSettings = DetectSettings()
     policies: tuple[PolicySettings, ...] = DEFAULT_POLICIES
     kurrent: KurrentSettings = KurrentSettings()
+    retention: RetentionSettings = RetentionSettings()
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -145,6 +176,7 @@ def _check(path: Path, settings: Settings) -> None:
     refuse_password(settings.serve.store, f"{path}: serve.store")
     if settings.serve.store_key_file and settings.serve.store_key_env:
         raise ConfigError(f"{path}: serve.store_key_file and store_key_env both name the key; keep one")
+    _check_retention(path, settings.retention)
     detect = settings.detect
     if not 1 <= detect.raise_count <= detect.raise_window <= 100:
         raise ConfigError(
@@ -156,3 +188,16 @@ def _check(path: Path, settings: Settings) -> None:
     names = [policy.name for policy in settings.policies]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"{path}: policies named twice: {', '.join(sorted(twice))}; rename one")
+
+
+def _check_retention(path: Path, retention: RetentionSettings) -> None:
+    try:
+        for category, seconds in retention.ages_seconds().items():
+            require_removable(category, seconds, retention.even_facts)
+    except StoreError as error:
+        raise ConfigError(f"{path}: retention.max_age_days: {error}") from error
+    if retention.max_age_days and bool(retention.archive_dir) == retention.without_archive:
+        raise ConfigError(
+            f"{path}: retention.max_age_days needs either archive_dir, or without_archive = true to lose for "
+            "good what is old; set one of them"
+        )

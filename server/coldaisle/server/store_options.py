@@ -147,6 +147,14 @@ def archive_folder(function: F) -> F:
     )(function)  # fmt: skip
 
 
+def plain_archive(function: F) -> F:
+    """``--plain-archive``: also where the store is encrypted."""
+    return click.option(
+        "--plain-archive", is_flag=True,
+        help="Archive an encrypted store: its old events then lie in plain text.",
+    )(function)  # fmt: skip
+
+
 def store_key(key_file: Path | None) -> "StoreKey | None":
     """The key in the file."""
     from coldaisle.core.store.cipher import load_store_key

@@ -12,6 +12,7 @@ from coldaisle.server.store_options import (
     data,
     key,
     keys_of_chain,
+    plain_archive,
     progress,
     run,
     store_key,
@@ -78,18 +79,21 @@ def show_ages(path: Path, key_file: Path | None) -> None:
 @retention.command("apply")
 @archive_folder
 @click.option("--without-archive", is_flag=True, help="Remove for good what is old.")
+@plain_archive
+@click.option("--deleted-streams", is_flag=True, help="Also, for good, what deletion and truncation hid.")
 @data
 @key
 @chain
 @told
 def apply_ages(
-    archive: Path | None, without_archive: bool, path: Path, key_file: Path | None, chain_keys: Path | None
-) -> None:
+    archive: Path | None, without_archive: bool, plain_archive: bool, deleted_streams: bool,
+    path: Path, key_file: Path | None, chain_keys: Path | None,
+) -> None:  # fmt: skip
     """Remove what is older than its age; archive it first.
 
     \b
     Small steps, each on disk when it is done: it may be interrupted at any point and goes on from there.
-    The server must not be running.
+    The server must not be running; it applies ages by itself where its settings have them: [retention].
 
     \b
     Examples:
@@ -99,7 +103,8 @@ def apply_ages(
     from coldaisle.server.store_work import apply_retention
 
     keys = (store_key(key_file), keys_of_chain(chain_keys, path))
-    for done in run(apply_retention(path, archive, without_archive, *keys, progress("looked at:"))):
+    how = (archive, without_archive, plain_archive, deleted_streams)
+    for done in run(apply_retention(path, *how, *keys, progress("looked at:"))):
         _say(done)
 
 
@@ -110,19 +115,20 @@ def apply_ages(
 )
 @click.option("--older-than", "age", type=Age(), metavar="AGE", required=True, help="Such as 30d.")
 @click.option("--even-facts", is_flag=True, help="Also where the category holds facts or actions.")
+@plain_archive
 @data
 @key
 @chain
 @told
 def archive(
-    folder: Path, category: str, age: int, even_facts: bool,
+    folder: Path, category: str, age: int, even_facts: bool, plain_archive: bool,
     path: Path, key_file: Path | None, chain_keys: Path | None,
 ) -> None:  # fmt: skip
     """Move events older than AGE into compressed files in FOLDER, once.
 
     \b
     The files are JSON lines under zstd; the history still replays with them, and `zstd -dc` reads them.
-    They are not encrypted, whatever the store is. The server must not be running.
+    They are not encrypted: of an encrypted store only with --plain-archive. The server must not be running.
 
     \b
     Examples:
@@ -131,7 +137,8 @@ def archive(
     from coldaisle.server.store_work import archive_once
 
     keys = (store_key(key_file), keys_of_chain(chain_keys, path))
-    _say(run(archive_once(path, folder, category, age, even_facts, *keys, progress("looked at:"))))
+    how = (folder, category, age, even_facts, plain_archive)
+    _say(run(archive_once(path, *how, *keys, progress("looked at:"))))
 
 
 @click.command()

@@ -14,8 +14,6 @@ from coldaisle.core.store.backup import beside
 from coldaisle.core.store.backup_copy import Copied, copy_history
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.cipher import StoreKey
-from coldaisle.core.store.live import TWIN_SNAPSHOT
-from coldaisle.core.store.reactions import snapshot_name
 from coldaisle.core.store.retention import (
     Scavenged,
     require_removable,
@@ -24,15 +22,16 @@ from coldaisle.core.store.retention import (
     scavenge_category,
     set_retention,
 )
+from coldaisle.core.store.retention_deleted import scavenge_deleted
+from coldaisle.core.store.retention_facts import tell_removed
 from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_schema import open_reader
 from coldaisle.core.store.sqlite_writer import LAST_POSITION
 from coldaisle.server.opening import open_cluster
+from coldaisle.server.retainer import COVERED_BY
 
-COVERED_BY = (TWIN_SNAPSHOT, snapshot_name("detector"), snapshot_name("policy"))
-"""What must have a snapshot of an event before the event may go."""
-
+ACTOR = "command"
 Progress = Callable[[int, int], None]
 Described = dict[str, int | str | dict[str, int]]
 
@@ -92,28 +91,47 @@ async def apply_retention(
     path: Path,
     archive: Path | None,
     without_archive: bool,
+    plain_archive: bool,
+    deleted_streams: bool,
     key: StoreKey | None,
     chain: ChainKeys | None,
     progress: Progress,
 ) -> list[Scavenged]:
-    """Scavenge every category that has an age, with an archive or expressly without."""
+    """Scavenge every category that has an age, with an archive or expressly without; tell the history."""
     async with SqliteStore(path, key=key, chain=chain) as store:
-        if not await retention(store):
-            raise StoreError(
-                "no category has an age: say one with `coldaisle store retention set telemetry 90d`"
-            )
-        folder = archive or Path(await store.inspect(archive_folder) or ".")
-        if without_archive:
-            if archive is not None:
-                raise StoreError("--archive and --without-archive exclude each other: choose one")
-        elif folder == Path():
-            raise StoreError("say where old events go: --archive DIR, or --without-archive to lose them")
-        return await scavenge(
-            store,
-            covered_by=COVERED_BY,
-            archive_folder=None if without_archive else folder.absolute(),
-            progress=lambda _, done, end: progress(done, end),
-        )
+        done = await _scavenge_ages(store, archive, without_archive, plain_archive, deleted_streams, progress)
+        if deleted_streams:
+            done.append(await scavenge_deleted(store, covered_by=COVERED_BY))
+        for one in done:
+            await tell_removed(store, one, ACTOR)
+        return done
+
+
+async def _scavenge_ages(
+    store: SqliteStore,
+    archive: Path | None,
+    without_archive: bool,
+    plain_archive: bool,
+    may_be_none: bool,
+    progress: Progress,
+) -> list[Scavenged]:
+    if not await retention(store):
+        if may_be_none:
+            return []
+        raise StoreError("no category has an age: say one with `coldaisle store retention set telemetry 90d`")
+    folder = archive or Path(await store.inspect(archive_folder) or ".")
+    if without_archive:
+        if archive is not None:
+            raise StoreError("--archive and --without-archive exclude each other: choose one")
+    elif folder == Path():
+        raise StoreError("say where old events go: --archive DIR, or --without-archive to lose them")
+    return await scavenge(
+        store,
+        covered_by=COVERED_BY,
+        archive_folder=None if without_archive else folder.absolute(),
+        plain_archive=plain_archive,
+        progress=lambda _, done, end: progress(done, end),
+    )
 
 
 async def archive_once(
@@ -122,21 +140,25 @@ async def archive_once(
     category: str,
     age_seconds: int,
     even_facts: bool,
+    plain_archive: bool,
     key: StoreKey | None,
     chain: ChainKeys | None,
     progress: Progress,
 ) -> Scavenged:
-    """Archive and remove a category's old events, whatever retention says."""
+    """Archive and remove a category's old events, whatever retention says; tell the history."""
     require_removable(category, age_seconds, even_facts)
     async with SqliteStore(path, key=key, chain=chain) as store:
-        return await scavenge_category(
+        done = await scavenge_category(
             store,
             category,
             age_seconds,
             covered_by=COVERED_BY,
             archive_folder=folder.absolute(),
+            plain_archive=plain_archive,
             progress=lambda _, done, end: progress(done, end),
         )
+        await tell_removed(store, done, ACTOR)
+        return done
 
 
 async def copy_store(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from coldaisle.core.errors import StoreError
-from coldaisle.core.events import NewEvent, Recorded
+from coldaisle.core.events import NewEvent, Recorded, decode
+from coldaisle.core.events.types import EventsRemoved
 from coldaisle.core.store import EventFilter
 from coldaisle.core.store import archive as archive_module
 from coldaisle.core.store import retention as retention_module
@@ -18,7 +19,12 @@ from coldaisle.core.store.archive import segment_name
 from coldaisle.core.store.archive_history import ArchivedHistory, segments_of
 from coldaisle.core.store.backup_check import thorough_check
 from coldaisle.core.store.chain import event_digest
+from coldaisle.core.store.chain_keys import load_or_make_chain_keys
+from coldaisle.core.store.chain_verify import verify_chain
+from coldaisle.core.store.cipher import new_store_key
 from coldaisle.core.store.retention import retention, scavenge, set_retention
+from coldaisle.core.store.retention_deleted import scavenge_deleted
+from coldaisle.core.store.retention_facts import tell_removed
 from coldaisle.core.store.snapshots import SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
 
@@ -207,6 +213,69 @@ async def test_a_segment_that_cannot_be_written_removes_nothing(tmp_path: Path) 
         with pytest.raises(StoreError, match="nothing was removed"):
             await scavenge(store, covered_by=(), archive_folder=tmp_path / "archive", now=FAR)
         assert await everything(store) == before
+
+
+async def test_what_deletion_hid_goes_and_leaves_its_digest(tmp_path: Path) -> None:
+    keys = load_or_make_chain_keys(tmp_path / "chain.key")
+    async with SqliteStore(tmp_path / "events.db", chain=keys) as store:
+        before = await fill(store, 700)
+        await store.delete_stream("run-9")
+        await store.tombstone("telemetry-1")
+        await store.truncate_stream("logs-3", 4)
+        hidden = [
+            event
+            for event in before
+            if event.stream in ("run-9", "telemetry-1") or (event.stream == "logs-3" and event.version < 4)
+        ]
+        done = await scavenge_deleted(store, covered_by=())
+        assert (done.removed, len(hidden) > 30) == (len(hidden), True)
+        assert await everything(store) == [event for event in before if event not in hidden]
+        assert (await scavenge_deleted(store, covered_by=())).removed == 0
+        assert (await store.append("run-9", [new(9_999)[1]])).version == hidden_versions(hidden, "run-9")
+        assert [event.version for event in await store.read_stream("logs-3", limit=1)] == [4]
+        assert (await verify_chain(store, keys)).fault is None
+    assert thorough_check(tmp_path / "events.db") == []
+
+
+def hidden_versions(hidden: list[Recorded], stream: str) -> int:
+    return sum(event.stream == stream for event in hidden)
+
+
+async def test_hidden_events_stay_until_a_snapshot_covers_them(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await fill(store, 100)
+        await store.delete_stream("run-9")
+        done = await scavenge_deleted(store, covered_by=("twin",))
+        assert (done.removed, "snapshot 'twin'" in done.held_back) == (0, True)
+
+
+async def test_what_was_removed_is_told_once_also_after_a_crash(tmp_path: Path) -> None:
+    """The file counts in the transaction that removes; whoever tells next tells all of it."""
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await fill(store, 100)
+        await set_retention(store, "telemetry", 0)
+        (done,) = await scavenge(store, covered_by=(), archive_folder=tmp_path / "archive", now=FAR)
+    async with SqliteStore(tmp_path / "events.db") as store:
+        (again,) = await scavenge(store, covered_by=(), archive_folder=tmp_path / "archive", now=FAR)
+        assert again.removed == 0
+        for _ in range(2):
+            await tell_removed(store, again, "tester")
+        (event,) = await store.read_stream("retention-telemetry")
+        fact = decode(event)
+        assert fact is not None
+        assert fact.body == EventsRemoved("telemetry", 99, done.removed, done.archived)
+
+
+async def test_an_encrypted_store_is_archived_in_plain_text_only_when_told(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "events.db", key=new_store_key()) as store:
+        before = await fill(store, 60)
+        await set_retention(store, "telemetry", 0)
+        with pytest.raises(StoreError, match="archived events would not be"):
+            await scavenge(store, covered_by=(), archive_folder=tmp_path / "archive", now=FAR)
+        assert not (tmp_path / "archive").exists()
+        assert await everything(store) == before
+        await scavenge(store, covered_by=(), archive_folder=tmp_path / "archive", now=FAR, plain_archive=True)
+        assert await everything(ArchivedHistory(store)) == before
 
 
 def killed_scavenge(path: Path, folder: Path, steps: int) -> bool:

@@ -38,5 +38,7 @@ def stream_of(body: AnyEvent) -> str:
             return "policy-remediation"
         case t.AccessRefused():
             return "access-api"
+        case t.EventsRemoved(category=category):
+            return f"retention-{category}"
         case _:
             return f"run-{body.run}"

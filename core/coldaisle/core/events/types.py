@@ -421,6 +421,21 @@ class AccessRefused(Struct, frozen=True, gc=False):
     address: str = ""
 
 
+# --- upkeep -----------------------------------------------------------------------------------------------
+
+
+class EventsRemoved(Struct, frozen=True, gc=False):
+    """Retention removed old events of a category of streams, up to a position; their digests stay.
+
+    The category ``$deleted`` stands for events that deletion hid. Totals count from the store's beginning.
+    """
+
+    category: str
+    position: int
+    total_removed_events: int
+    total_archived_events: int = 0
+
+
 AnyEvent = (
     AssetObserved
     | AssetLinked
@@ -454,4 +469,5 @@ AnyEvent = (
     | RunSucceeded
     | RunFailed
     | AccessRefused
+    | EventsRemoved
 )

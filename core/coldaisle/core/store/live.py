@@ -86,9 +86,9 @@ class LiveTwin:
             async for page in self._store.subscribe_all(after=self.current.position):
                 self._publish(advance(self.current, page))
                 if self.current.position - self._saved_position >= SNAPSHOT_EVENTS:
-                    await self._save()
+                    await self.save()
         except asyncio.CancelledError:
-            await self._save()
+            await self.save()
             raise
 
     async def beyond(self, position: int) -> Twin:
@@ -106,8 +106,8 @@ class LiveTwin:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def _save(self) -> None:
-        """A snapshot that cannot be written costs the next start some time, and nothing else."""
+    async def save(self) -> None:
+        """Save a snapshot, as ``run`` does now and then; one not written costs the next start time."""
         if self._snapshots is None or self.current.position == self._saved_position:
             return
         twin = self.current

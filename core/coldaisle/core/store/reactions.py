@@ -55,6 +55,7 @@ class ReactorRunner:
         self._snapshots = snapshots
         self._saved_position = 0
         self._state_is_at_position = True
+        self._turn = asyncio.Lock()
         self.position = 0
         self.problem = ""
         self.caught_up = asyncio.Event()
@@ -71,17 +72,18 @@ class ReactorRunner:
                     save = partial(self._store.save_checkpoint, self.reactor.name, saved)
                     await self._when_there_is_room(save)
                 if self.position - self._saved_position >= SNAPSHOT_EVENTS:
-                    await self._save()
+                    await self.save()
                 if page.caught_up:
                     self.caught_up.set()
         except asyncio.CancelledError:
-            await self._save()
+            await self.save()
             raise
 
     async def _take(self, page: Page, done: int) -> bool:
         """React to a page and store the answers; whether there were any beyond ``done``."""
-        self._state_is_at_position = False
-        reactions = await asyncio.to_thread(self.reactor.react, decode_known(page.events))
+        async with self._turn:
+            self._state_is_at_position = False
+            reactions = await asyncio.to_thread(self.reactor.react, decode_known(page.events))
         new = [reaction for reaction in reactions if reaction.cause.position > done]
         if new:
             appends = appends_of(self.reactor.name, new)
@@ -105,8 +107,12 @@ class ReactorRunner:
             return
         self.position = self._saved_position = found.position
 
+    async def save(self) -> None:
+        """Save a snapshot, as ``run`` does now and then; one not written costs the next start time."""
+        async with self._turn:
+            await self._save()
+
     async def _save(self) -> None:
-        """A snapshot that cannot be written costs the next start some time, and nothing else."""
         reactor = self.reactor
         if self._snapshots is None or not isinstance(reactor, Remembering):
             return

@@ -26,7 +26,7 @@ from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.archive import MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS, Segment, write_segment
 from coldaisle.core.store.archive_history import ARCHIVE_FOLDER
-from coldaisle.core.store.chain import event_digest
+from coldaisle.core.store.chain import Fields, fields_digest
 from coldaisle.core.store.port import EventFilter
 from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
@@ -35,11 +35,11 @@ from coldaisle.core.store.sqlite_writer import PUT_SETTING
 REMOVABLE_CATEGORIES = frozenset({"telemetry", "logs"})
 """What may be given an age without further ado; all else is facts and actions."""
 
-REMOVED_EVENTS = 1_000
+REMOVED_EVENTS = 200
 """Events that one transaction removes: some milliseconds, in which appends wait."""
 
 LOOKED_AT_POSITIONS = 50_000
-"""Positions that one transaction looks at, where few of them are of the category."""
+"""Positions that one look goes along, where few of them are of the category; appends go on meanwhile."""
 
 _SECOND = 1_000_000_000
 _SELECT_EVENTS = (
@@ -48,7 +48,8 @@ _SELECT_EVENTS = (
     "WHERE e.position > ? AND e.position <= ? AND s.name >= ? AND s.name < ? ORDER BY e.position LIMIT ?"
 )
 
-_RecordedRow = tuple[int, str, int, bytes, str, int, int, int, str, bytes, bytes | None, bytes | None]
+_Digest = tuple[int, bytes]
+"""A position and the digest of its event."""
 
 
 class Scavenged(Struct, frozen=True):
@@ -103,13 +104,16 @@ async def scavenge(
     covered_by: Sequence[str],
     archive_folder: Path | None = None,
     now: int | None = None,
+    plain_archive: bool = False,
     progress: Progress = lambda *_: None,
+    rest_seconds: float = 0.0,
 ) -> list[Scavenged]:
     """Remove what is older than its category's age, as far as ``scavenge_category`` may go."""
     return [
         await scavenge_category(
             store, category, max_age_seconds,
-            covered_by=covered_by, archive_folder=archive_folder, now=now, progress=progress,
+            covered_by=covered_by, archive_folder=archive_folder, now=now, plain_archive=plain_archive,
+            progress=progress, rest_seconds=rest_seconds,
         )
         for category, max_age_seconds in (await retention(store)).items()
     ]  # fmt: skip
@@ -123,21 +127,30 @@ async def scavenge_category(
     covered_by: Sequence[str],
     archive_folder: Path | None = None,
     now: int | None = None,
+    plain_archive: bool = False,
     progress: Progress = lambda *_: None,
+    rest_seconds: float = 0.0,
 ) -> Scavenged:
     """Remove the category's old events, up to the oldest of the newest ``covered_by`` snapshots.
 
-    With a folder, events are archived there first. ``now`` in UTC ns. Appends go on meanwhile.
+    With a folder, events are archived there first. ``now`` in UTC ns. Appends go on meanwhile, the more
+    freely the longer it rests between two removals. Segments are not encrypted: raises StoreError where
+    the store is, unless ``plain_archive`` says that this is known.
     """
+    if archive_folder is not None and store.is_encrypted and not plain_archive:
+        raise StoreError(
+            f"{store.path} is encrypted, and archived events would not be: say that they may lie in plain "
+            f"text in {archive_folder} (an encrypted disk), or remove them without an archive"
+        )
     now = time.time_ns() if now is None else now
     old = await store.position_at(now - max_age_seconds * _SECOND)
-    end, held_back = await _bounded(store, old, covered_by)
-    work = _Scavenge(store, category, end, archive_folder, progress)
+    end, held_back = await bounded(store, old, covered_by)
+    work = _Scavenge(store, category, end, archive_folder, progress, rest_seconds)
     await work.run()
     return Scavenged(category, work.removed, work.archived, end, held_back)
 
 
-async def _bounded(store: SqliteStore, old: int, covered_by: Sequence[str]) -> tuple[int, str]:
+async def bounded(store: SqliteStore, old: int, covered_by: Sequence[str]) -> tuple[int, str]:
     """How far a scavenge may go, and what keeps it from going as far as ``old``."""
     head, snapshots = await store.head(), await store.inspect(snapshot_positions)
     bounds = [(snapshots.get(name, 0), f"the snapshot {name!r}") for name in covered_by]
@@ -149,13 +162,20 @@ class _Scavenge:
     """One pass over one category, up to ``end``."""
 
     def __init__(
-        self, store: SqliteStore, category: str, end: int, folder: Path | None, progress: Progress
+        self,
+        store: SqliteStore,
+        category: str,
+        end: int,
+        folder: Path | None,
+        progress: Progress,
+        rest_seconds: float,
     ) -> None:
         self._store = store
         self._category = category
         self._end = end
         self._folder = folder
         self._progress = progress
+        self._rest_seconds = rest_seconds
         self.removed = self.archived = 0
 
     async def run(self) -> None:
@@ -200,25 +220,28 @@ class _Scavenge:
         return events, after
 
     async def _remove(self, after: int, end: int) -> int:
+        """Find what is to go in a reader, which disturbs nobody; only its removal makes appends wait."""
         while after < end:
-            after, count = await self._store.maintain(partial(self._remove_some, after=after, end=end))
-            self.removed += count
+            digests, after = await self._store.inspect(partial(self._found, after=after, end=end))
+            await self._store.maintain(partial(self._remove_some, digests=digests, position=after))
+            self.removed += len(digests)
             self._progress(self._category, after, self._end)
+            await asyncio.sleep(self._rest_seconds)
         return after
 
-    def _remove_some(self, connection: apsw.Connection, after: int, end: int) -> tuple[int, int]:
-        """In the writer's thread and transaction: how far it got, and how many events went."""
+    def _found(self, connection: apsw.Connection, after: int, end: int) -> tuple[list[_Digest], int]:
+        """The next events of the category, and up to where they are all."""
         end = min(end, after + LOOKED_AT_POSITIONS)
         names = (f"{self._category}-", f"{self._category}.")  # '.' follows '-'
         rows = connection.execute(_SELECT_EVENTS, (after, end, *names, REMOVED_EVENTS)).fetchall()
-        events = [Recorded(*row) for row in cast("list[_RecordedRow]", rows)]
-        position = events[-1].position if len(events) == REMOVED_EVENTS else end
-        connection.executemany(
-            "INSERT OR REPLACE INTO removed VALUES(?,?)", [(e.position, event_digest(e)) for e in events]
-        )
-        connection.executemany("DELETE FROM event WHERE position = ?", [(e.position,) for e in events])
+        digests = [(row[0], fields_digest(row)) for row in cast("list[Fields]", rows)]
+        return digests, digests[-1][0] if len(digests) == REMOVED_EVENTS else end
+
+    def _remove_some(self, connection: apsw.Connection, digests: list[_Digest], position: int) -> None:
+        """In the writer's thread and transaction."""
+        remove_events(connection, digests)
+        add_to_total(connection, self._category, "removed_events", len(digests))
         connection.execute(PUT_SETTING, (self._key("removed"), str(position).encode()))
-        return position, len(events)
 
     def _enter(self, connection: apsw.Connection, segment: Segment | None, position: int) -> None:
         if segment is not None:
@@ -226,6 +249,7 @@ class _Scavenge:
                 "INSERT INTO segment VALUES(?,?,?,?,?)",
                 (segment.first_position, segment.last_position, segment.events, segment.file, segment.sha256),
             )
+            add_to_total(connection, self._category, "archived_events", segment.events)
         connection.execute(PUT_SETTING, (self._key("archived"), str(position).encode()))
 
     def _remember_folder(self, connection: apsw.Connection) -> None:
@@ -233,15 +257,34 @@ class _Scavenge:
 
     def _marks(self, connection: apsw.Connection) -> tuple[int, int]:
         """How far the category was removed and archived."""
-        found = [
-            connection.execute("SELECT value FROM setting WHERE key = ?", (self._key(what),)).get
-            for what in ("removed", "archived")
-        ]
-        removed, archived = (int(value) if isinstance(value, bytes) else 0 for value in found)
+        removed, archived = (number_at(connection, self._key(what)) for what in ("removed", "archived"))
         return removed, archived
 
     def _key(self, what: str) -> str:
-        return f"retention/{self._category}/{what}"
+        return mark(self._category, what)
+
+
+def mark(category: str, what: str) -> str:
+    """The setting that remembers something about a category."""
+    return f"retention/{category}/{what}"
+
+
+def number_at(connection: apsw.Connection, key: str) -> int:
+    """A setting that is a number; 0 when it is not there."""
+    value = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).get
+    return int(value) if isinstance(value, bytes) else 0
+
+
+def add_to_total(connection: apsw.Connection, category: str, what: str, count: int) -> None:
+    """Count what was done, in the transaction that does it: a fact about it can be told later."""
+    key = mark(category, what)
+    connection.execute(PUT_SETTING, (key, str(number_at(connection, key) + count).encode()))
+
+
+def remove_events(connection: apsw.Connection, digests: Sequence[_Digest]) -> None:
+    """Remove events, and leave their digests; in the caller's transaction."""
+    connection.executemany("INSERT OR REPLACE INTO removed VALUES(?,?)", digests)
+    connection.executemany("DELETE FROM event WHERE position = ?", [(position,) for position, _ in digests])
 
 
 def _set_retention(connection: apsw.Connection, category: str, max_age_seconds: int | None) -> None:

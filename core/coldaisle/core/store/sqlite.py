@@ -86,6 +86,11 @@ class SqliteStore:
         self._local = threading.local()
         self._readers: list[apsw.Connection] = []
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the file is under a key."""
+        return self._key is not None
+
     async def __aenter__(self) -> "SqliteStore":
         if not self._read_only:
             self._lock_file = lock(self.path)

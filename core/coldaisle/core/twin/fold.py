@@ -83,6 +83,7 @@ def _apply(draft: _Draft, fact: Fact) -> None:
             | t.DetectorConfigured()
             | t.PoliciesConfigured()
             | t.AccessRefused()
+            | t.EventsRemoved()
         ):
             pass  # part of the history, not of the twin
         case run_event:
