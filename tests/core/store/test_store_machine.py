@@ -36,6 +36,7 @@ from coldaisle.core.store.chain_verify import verify_chain
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.port import EVERYTHING, Page
 from coldaisle.core.store.retention import scavenge, set_retention
+from coldaisle.core.store.retention_deleted import scavenge_deleted
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
 from coldaisle.server.kurrent import KurrentSettings, kurrent_server
@@ -175,6 +176,7 @@ class Machine(RuleBasedStateMachine):
         self.keys = load_or_make_chain_keys(self.path.with_name("chain.key"))
         self.model = Model()
         self.followers: list[Follower] = []
+        self.forgotten: set[int] = set()
         self.number = 0
         self.archive: Path | None = None
         self.opened = contextlib.AsyncExitStack()
@@ -428,6 +430,25 @@ class Machine(RuleBasedStateMachine):
         assert await everything(self.embedded) == [e for e in stored if e.position not in old]
         self.model.remove(old)
 
+    @precondition(lambda self: self.embedded is not None and self.model.log)
+    @rule()
+    def forget_deleted(self) -> None:
+        self.run(self.forget_and_compare())
+
+    async def forget_and_compare(self) -> None:
+        """What deletion hid goes, without a copy in the archive; the newest event of all stays."""
+        assert self.embedded is not None
+        stored = await everything(self.embedded)
+        hidden = {
+            kept.position
+            for kept in self.model.log
+            if kept.version < self.model.stream(kept.stream).first and kept.position != stored[-1].position
+        }
+        assert (await scavenge_deleted(self.embedded, covered_by=())).removed == len(hidden)
+        assert await everything(self.embedded) == [e for e in stored if e.position not in hidden]
+        self.model.remove(hidden)
+        self.forgotten |= hidden
+
     @precondition(lambda self: self.embedded is not None)
     @rule()
     def start_anew(self) -> None:
@@ -460,9 +481,12 @@ class Machine(RuleBasedStateMachine):
             if self.embedded is not None:
                 assert (await verify_chain(self.embedded, self.keys)).fault is None
                 if self.archive is not None:
-                    whole = sorted(self.model.log + self.model.gone, key=lambda kept: kept.position)
+                    ever = sorted(self.model.log + self.model.gone, key=lambda kept: kept.position)
                     history = await everything(ArchivedHistory(self.embedded))
-                    assert_same([e for e in history if not e.stream.startswith("$$")], whole)
+                    assert_same(
+                        [e for e in history if not e.stream.startswith("$$")],
+                        [kept for kept in ever if kept.position not in self.forgotten],
+                    )
         finally:
             await self.opened.aclose()
 
