@@ -194,8 +194,8 @@ def copy(
 
     \b
     For another key, a new chain, a store that shrinks after much was removed, or the move to a cluster and
-    back. May be interrupted and run again. When the store took an event (recorded) becomes the time of the
-    copy: `backup` keeps it.
+    back. May be interrupted and run again. A file keeps when FROM took an event (recorded); a cluster gives
+    the time of the copy.
 
     \b
     Examples:

@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from coldaisle.core.errors import StoreError, StoreUnreadable
+from coldaisle.core.errors import StoreError, StoreUnreadable, WrongVersion
 from coldaisle.core.events import NewEvent, Recorded
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.backup import backup, restore
@@ -180,15 +180,38 @@ async def test_a_copy_killed_anywhere_goes_on_to_an_equal_history(tmp_path: Path
     async with SqliteStore(path, read_only=True) as ours, SqliteStore(target) as theirs:
         done = await copy_history(ours, theirs)
         assert (done.events, done.position) == (12_000, 12_000)
-        assert [_without_recorded(e) for e in await everything(theirs)] == [
-            _without_recorded(e) for e in before
-        ]
+        assert await everything(theirs) == before
         assert (await copy_history(ours, theirs)).copied == 0
 
 
-def _without_recorded(event: Recorded) -> tuple[object, ...]:
-    return (event.position, event.stream, event.version, event.id, event.type, event.time, event.data,
-            event.actor, event.correlation_id, event.causation_id)  # fmt: skip
+async def test_a_copy_keeps_when_events_were_recorded_and_goes_on_in_time(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await fill(store, 40)
+        first = Append("run-a", [new(41)[1]], recorded=5)
+        (appended,) = await store.append_many([first])
+        newest = (await store.read_all(backwards=True, limit=1)).events[0]
+        assert newest.recorded >= (await everything(store))[-2].recorded  # time never falls along positions
+        before = await everything(store)
+        async with SqliteStore(tmp_path / "copy.db") as target:
+            await copy_history(store, target)
+            assert await everything(target) == before
+            assert await target.position_at(before[20].recorded) == await store.position_at(
+                before[20].recorded
+            )
+            await target.append(*_as_append(42))
+            assert (await everything(target))[-1].recorded > before[-1].recorded
+    assert appended.position == 41
+
+
+async def test_a_refused_append_leaves_the_clock_alone(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "events.db") as store:
+        far = time.time_ns() + 3_600 * 1_000_000_000
+        with pytest.raises(WrongVersion):
+            await store.append_many(
+                [Append("run-a", [new(1)[1]], recorded=far), Append("run-b", [new(2)[1]], 7)]
+            )
+        await store.append(*_as_append(3))
+        assert (await everything(store))[0].recorded < far
 
 
 async def test_a_copy_goes_on_with_what_came_since_and_crosses_adapters(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A history from one store into another, through the port alone: whatever adapters the two are.
 
 Order, streams, versions, ids, times and payloads come over; positions too, where the source has no holes.
-``recorded`` is when the target took the event: only a backup keeps that.
+``recorded`` comes over into a file; a cluster gives its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -100,11 +100,11 @@ async def _missing(events: Sequence[Recorded], target: EventStore) -> Sequence[R
 def _in_order(events: Sequence[Recorded]) -> Iterator[list[Append]]:
     """Appends that keep the order of positions: each stream once, a cluster joins what it has twice."""
     appends: dict[str, Append] = {}
-    for stream, neighbours in groupby(events, key=lambda event: event.stream):
+    for (stream, recorded), neighbours in groupby(events, key=lambda event: (event.stream, event.recorded)):
         if stream in appends:
             yield list(appends.values())
             appends = {}
-        appends[stream] = Append(stream, [_new(event) for event in neighbours])
+        appends[stream] = Append(stream, [_new(event) for event in neighbours], recorded=recorded)
     if appends:
         yield list(appends.values())
 

@@ -72,7 +72,8 @@ class MemoryStore:
             return repeated
         check_expected(append.stream, append.expected, replace(state, version=version))
         position = len(self._log) + len(staged)
-        recorded = max(time.time_ns(), self._log[-1].recorded if self._log else 0)
+        last = staged or self._log
+        recorded = max(append.recorded or time.time_ns(), last[-1].recorded if last else 0)
         for offset, new in enumerate(append.events, start=1):
             staged.append(_record(new, append.stream, position + offset, version + offset, recorded))
         return Appended(version + len(append.events), position + len(append.events))

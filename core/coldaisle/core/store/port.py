@@ -34,11 +34,16 @@ class Expected(Enum):
 
 
 class Append(Struct, frozen=True):
-    """Events for one stream; ``expected`` is a version (the last one seen) or an Expected."""
+    """Events for one stream; ``expected`` is a version (the last one seen) or an Expected.
+
+    ``recorded`` (UTC ns) is for copies: when another store took them. A cluster ignores it, and no store goes
+    back behind its last event; 0 is now.
+    """
 
     stream: str
     events: Sequence[NewEvent]
     expected: int | Expected = Expected.ANY
+    recorded: int = 0
 
 
 class Appended(Struct, frozen=True):

@@ -81,8 +81,9 @@ class _Stream(Struct, frozen=True):
 class _Group:
     """What one transaction will have changed, on top of what is committed."""
 
-    def __init__(self, writer: "Writer", recorded: int) -> None:
+    def __init__(self, writer: "Writer", now: int, recorded: int) -> None:
         self.writer = writer
+        self.now = now
         self.recorded = recorded
         self.position = writer.position
         self.next_stream_id = writer.next_stream_id
@@ -93,6 +94,7 @@ class _Group:
     def take(self, appends: Sequence[Append], careful: bool) -> list[Appended]:
         """Stage a request whole, or raise and stage nothing of it."""
         position, next_stream_id, row_count = self.position, self.next_stream_id, len(self.rows)
+        recorded = self.recorded
         before: list[tuple[str, _Stream | None]] = []
         try:
             return [self._stage(append, careful, before) for append in appends]
@@ -101,7 +103,7 @@ class _Group:
                 del self.by_id[row[3]]
             for name, stream in reversed(before):
                 self._restore(name, stream)
-            self.position, self.next_stream_id = position, next_stream_id
+            self.position, self.next_stream_id, self.recorded = position, next_stream_id, recorded
             del self.rows[row_count:]
             raise
 
@@ -121,6 +123,7 @@ class _Group:
         stream = self._stream(append.stream)
         check_expected(append.stream, append.expected, stream.state)
         before.append((append.stream, self.streams.get(append.stream)))
+        self.recorded = max(self.recorded, append.recorded or self.now)
         self._add_rows(append.stream, stream, events)
         return Appended(stream.state.version + len(events), self.position)
 
@@ -288,7 +291,7 @@ class Writer:
 
     def _transact(self, requests: list[Request], careful: bool) -> list[list[Appended] | StoreError]:
         connection = self._connection
-        group = _Group(self, max(self._recorded, time.time_ns()))
+        group = _Group(self, time.time_ns(), self._recorded)
         answers: list[list[Appended] | StoreError] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
