@@ -22,15 +22,16 @@ from coldaisle.core.events import NewEvent
 from coldaisle.core.store import Append
 from coldaisle.core.store.retention import scavenge, set_retention
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.server.retainer import REST_SECONDS
 
 ROUNDS = 5
-STORED_EVENTS = 120_000
+STORED_EVENTS = 60_000
 EVENT_BYTES = 1_216
 BATCH_EVENTS = 10
 BATCHES_PER_SECOND = 200
 STREAMS = 200
 WARM_UP_BATCHES = 40
-IDLE_SECONDS = 2.0
+IDLE_SECONDS = 8.0
 FAR = 1 << 62
 BACKUP = """
 import pathlib, sys
@@ -107,11 +108,12 @@ async def back_up(store: SqliteStore, folder: Path) -> None:
 
 
 async def thin_out(store: SqliteStore, _: Path) -> None:
-    await scavenge(store, covered_by=(), now=FAR)
+    await scavenge(store, covered_by=(), now=FAR, rest_seconds=REST_SECONDS)
 
 
 async def archive(store: SqliteStore, folder: Path) -> None:
-    await scavenge(store, covered_by=(), archive_folder=folder / "archive", now=FAR)
+    archive = folder / "archive"
+    await scavenge(store, covered_by=(), archive_folder=archive, now=FAR, rest_seconds=REST_SECONDS)
 
 
 WORKS: dict[str, Work] = {"idle": nothing, "backup": back_up, "scavenge": thin_out, "archive": archive}

@@ -11,6 +11,7 @@ the extra ``archive`` (zstandard), imported when the first segment is written or
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,10 @@ BLOCK_EVENTS = 256
 MAX_SEGMENT_EVENTS = 65_536
 MAX_SEGMENT_BYTES = 64 << 20
 """Bytes of payload after which a segment is closed: what the writing of one may hold in memory."""
+
+BLOCK_REST_SECONDS = 0.001
+SYNC_BYTES = 1 << 20
+"""Bytes of a segment that are brought to the disk at a time."""
 
 MAX_BLOCK_BYTES = 1 << 30
 COMPRESSION_LEVEL = 3
@@ -97,6 +102,7 @@ def write_segment(folder: Path, category: str, events: Sequence[Recorded]) -> Se
         frame = compressor.compress(b"".join(_line_encoder.encode(_line(event)) + b"\n" for event in block))
         blocks.append((block[0].position, end))
         parts.append(frame)
+        time.sleep(BLOCK_REST_SECONDS)  # lets the threads go first that appends wait for
         end += len(frame)
     parts.append(_footer(_Index(blocks, events[-1].position, end)))
     whole = b"".join(parts)
@@ -203,9 +209,10 @@ def _put(folder: Path, name: str, whole: bytes) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.write(whole)
-            file.flush()
-            os.fsync(file.fileno())
+            for start in range(0, len(whole), SYNC_BYTES):  # all at once would hold up appends to the store
+                file.write(whole[start : start + SYNC_BYTES])
+                file.flush()
+                os.fsync(file.fileno())
         partial.rename(folder / name)
         descriptor = os.open(folder, os.O_RDONLY)
         try:

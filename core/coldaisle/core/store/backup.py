@@ -1,6 +1,7 @@
 """A store's file as another file, whole and compact, while the server goes on writing.
 
-``VACUUM INTO`` reads one consistent state and keeps no writer waiting. The copy is made under another name,
+``VACUUM INTO`` reads one consistent state and locks no writer out. The copy goes to the disk bit by bit while
+it grows: all of it at once would hold up every append that came meanwhile. It is made under another name,
 checked, synced, and only then given its name: a backup that is there is a backup that can be read.
 """
 
@@ -17,8 +18,11 @@ from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite_schema import check_schema, open_reader, translate
 from coldaisle.core.store.sqlite_writer import LAST_POSITION
 
-PROGRESS_STEPS = 20_000
+PROGRESS_STEPS = 500
 """SQLite's virtual machine steps between two reports of progress."""
+
+SYNC_BYTES = 1 << 20
+"""Bytes of the copy after which it is brought to the disk."""
 
 Progress = Callable[[int, int], None]
 """Takes bytes written and bytes expected at most."""
@@ -85,8 +89,14 @@ def require_absent(path: Path) -> None:
 def _vacuum_into(connection: apsw.Connection, source: Path, partial: Path, progress: Progress) -> None:
     expected = source.stat().st_size + sum(each.stat().st_size for each in beside(source) if each.exists())
 
+    synced = 0
+
     def report() -> bool:
+        nonlocal synced
         written = partial.stat().st_size if partial.exists() else 0
+        if written - synced >= SYNC_BYTES:
+            _sync(partial)
+            synced = written
         progress(min(written, expected), expected)
         return False  # True would abort
 
