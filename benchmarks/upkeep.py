@@ -24,7 +24,7 @@ from coldaisle.core.store.retention import scavenge, set_retention
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.server.retainer import REST_SECONDS
 
-ROUNDS = 5
+ROUNDS = 3
 STORED_EVENTS = 60_000
 EVENT_BYTES = 1_216
 BATCH_EVENTS = 10

@@ -9,13 +9,14 @@ A file is complete or not there: it is written under another name, synced, then 
 the extra ``archive`` (zstandard), imported when the first segment is written or read.
 """
 
+import contextlib
 import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -91,24 +92,47 @@ def segment_name(category: str, first_position: int) -> str:
 
 
 def write_segment(folder: Path, category: str, events: Sequence[Recorded]) -> Segment:
-    """Write events (in order of position, at least one) to a new file, on disk when this returns."""
+    """Write events (in order of position, at least one) to a new file, on disk when this returns.
+
+    For a thread: it takes its time, so that those go first that appends wait for.
+    """
     compressor = _zstandard().ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
     name = segment_name(category, events[0].position)
-    parts: list[bytes] = []
     blocks: list[tuple[int, int]] = []
-    end = 0
-    for start in range(0, len(events), BLOCK_EVENTS):
-        block = events[start : start + BLOCK_EVENTS]
-        frame = compressor.compress(b"".join(_line_encoder.encode(_line(event)) + b"\n" for event in block))
-        blocks.append((block[0].position, end))
-        parts.append(frame)
-        time.sleep(BLOCK_REST_SECONDS)  # lets the threads go first that appends wait for
-        end += len(frame)
-    parts.append(_footer(_Index(blocks, events[-1].position, end)))
-    whole = b"".join(parts)
-    _put(folder, name, whole)
-    digest = hashlib.sha256(whole).digest()
-    return Segment(events[0].position, events[-1].position, len(events), name, digest)
+    with _arriving(folder, name) as file:
+        for start in range(0, len(events), BLOCK_EVENTS):
+            block = events[start : start + BLOCK_EVENTS]
+            blocks.append((block[0].position, file.size))
+            lines = b"".join(_line_encoder.encode(_line(event)) + b"\n" for event in block)
+            file.add(compressor.compress(lines))
+            time.sleep(BLOCK_REST_SECONDS)
+        file.add(_footer(_Index(blocks, events[-1].position, file.size)))
+    return Segment(events[0].position, events[-1].position, len(events), name, file.digest())
+
+
+class _Growing:
+    """A file that goes to the disk bit by bit: all at once would hold up appends to the store."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._synced = 0
+        self.size = 0
+
+    def add(self, part: bytes) -> None:
+        self._file.write(part)
+        self._hash.update(part)
+        self.size += len(part)
+        if self.size - self._synced >= SYNC_BYTES:
+            self.sync()
+
+    def sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._synced = self.size
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
 
 
 class SegmentReader:
@@ -203,16 +227,16 @@ def _read_index(whole: bytes, path: Path) -> _Index:
     return _index_decoder.decode(whole[-_FOOTER_BYTES - size : -_FOOTER_BYTES])
 
 
-def _put(folder: Path, name: str, whole: bytes) -> None:
+@contextlib.contextmanager
+def _arriving(folder: Path, name: str) -> Iterator[_Growing]:
     """The file under its name, whole, on disk, or not at all."""
     partial = folder / f".{name}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            for start in range(0, len(whole), SYNC_BYTES):  # all at once would hold up appends to the store
-                file.write(whole[start : start + SYNC_BYTES])
-                file.flush()
-                os.fsync(file.fileno())
+            growing = _Growing(file)
+            yield growing
+            growing.sync()
         partial.rename(folder / name)
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -24,7 +24,13 @@ from msgspec import Struct
 
 from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import Recorded
-from coldaisle.core.store.archive import MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS, Segment, write_segment
+from coldaisle.core.store.archive import (
+    BLOCK_EVENTS,
+    MAX_SEGMENT_BYTES,
+    MAX_SEGMENT_EVENTS,
+    Segment,
+    write_segment,
+)
 from coldaisle.core.store.archive_history import ARCHIVE_FOLDER
 from coldaisle.core.store.chain import Fields, fields_digest
 from coldaisle.core.store.port import EventFilter
@@ -197,9 +203,9 @@ class _Scavenge:
         segment = None
         if events:
             assert self._folder is not None  # only called with one
-            segment = await asyncio.to_thread(write_segment, self._folder, self._category, events)
+            segment = await asyncio.to_thread(_write_and_release, self._folder, self._category, events)
+            self.archived += segment.events
         await self._store.maintain(lambda connection: self._enter(connection, segment, position))
-        self.archived += len(events)
         return position
 
     async def _cold(self, after: int) -> tuple[list[Recorded], int]:
@@ -262,6 +268,15 @@ class _Scavenge:
 
     def _key(self, what: str) -> str:
         return mark(self._category, what)
+
+
+def _write_and_release(folder: Path, category: str, events: list[Recorded]) -> Segment:
+    """In a thread: also the freeing of so many events would hold up the event loop, if done at once."""
+    segment = write_segment(folder, category, events)
+    while events:
+        del events[-BLOCK_EVENTS:]
+        time.sleep(0)
+    return segment
 
 
 def mark(category: str, what: str) -> str:
