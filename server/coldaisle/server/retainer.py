@@ -15,14 +15,13 @@ from coldaisle.core.store.reactions import snapshot_name
 from coldaisle.core.store.retention import (
     Scavenged,
     bounded,
-    mark,
-    number_at,
     retention,
     scavenge,
     set_retention,
 )
 from coldaisle.core.store.retention_deleted import scavenge_deleted
 from coldaisle.core.store.retention_facts import tell_removed
+from coldaisle.core.store.retention_marks import mark, number_at
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.server.settings import RetentionSettings
 

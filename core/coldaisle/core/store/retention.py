@@ -34,6 +34,7 @@ from coldaisle.core.store.archive import (
 from coldaisle.core.store.archive_history import ARCHIVE_FOLDER
 from coldaisle.core.store.chain import Fields, fields_digest
 from coldaisle.core.store.port import EventFilter
+from coldaisle.core.store.retention_marks import Digest, add_to_total, mark, number_at, remove_events
 from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_writer import PUT_SETTING
@@ -53,9 +54,6 @@ _SELECT_EVENTS = (
     "e.correlation_id, e.causation_id FROM event e JOIN stream s ON s.id = e.stream_id "
     "WHERE e.position > ? AND e.position <= ? AND s.name >= ? AND s.name < ? ORDER BY e.position LIMIT ?"
 )
-
-_Digest = tuple[int, bytes]
-"""A position and the digest of its event."""
 
 
 class Scavenged(Struct, frozen=True):
@@ -235,7 +233,7 @@ class _Scavenge:
             await asyncio.sleep(self._rest_seconds)
         return after
 
-    def _found(self, connection: apsw.Connection, after: int, end: int) -> tuple[list[_Digest], int]:
+    def _found(self, connection: apsw.Connection, after: int, end: int) -> tuple[list[Digest], int]:
         """The next events of the category, and up to where they are all."""
         end = min(end, after + LOOKED_AT_POSITIONS)
         names = (f"{self._category}-", f"{self._category}.")  # '.' follows '-'
@@ -243,7 +241,7 @@ class _Scavenge:
         digests = [(row[0], fields_digest(row)) for row in cast("list[Fields]", rows)]
         return digests, digests[-1][0] if len(digests) == REMOVED_EVENTS else end
 
-    def _remove_some(self, connection: apsw.Connection, digests: list[_Digest], position: int) -> None:
+    def _remove_some(self, connection: apsw.Connection, digests: list[Digest], position: int) -> None:
         """In the writer's thread and transaction."""
         remove_events(connection, digests)
         add_to_total(connection, self._category, "removed_events", len(digests))
@@ -277,29 +275,6 @@ def _write_and_release(folder: Path, category: str, events: list[Recorded]) -> S
         del events[-BLOCK_EVENTS:]
         time.sleep(0)
     return segment
-
-
-def mark(category: str, what: str) -> str:
-    """The setting that remembers something about a category."""
-    return f"retention/{category}/{what}"
-
-
-def number_at(connection: apsw.Connection, key: str) -> int:
-    """A setting that is a number; 0 when it is not there."""
-    value = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).get
-    return int(value) if isinstance(value, bytes) else 0
-
-
-def add_to_total(connection: apsw.Connection, category: str, what: str, count: int) -> None:
-    """Count what was done, in the transaction that does it: a fact about it can be told later."""
-    key = mark(category, what)
-    connection.execute(PUT_SETTING, (key, str(number_at(connection, key) + count).encode()))
-
-
-def remove_events(connection: apsw.Connection, digests: Sequence[_Digest]) -> None:
-    """Remove events, and leave their digests; in the caller's transaction."""
-    connection.executemany("INSERT OR REPLACE INTO removed VALUES(?,?)", digests)
-    connection.executemany("DELETE FROM event WHERE position = ?", [(position,) for position, _ in digests])
 
 
 def _set_retention(connection: apsw.Connection, category: str, max_age_seconds: int | None) -> None:

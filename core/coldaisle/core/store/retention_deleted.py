@@ -12,7 +12,8 @@ from typing import cast
 import apsw
 
 from coldaisle.core.store.chain import Fields, fields_digest
-from coldaisle.core.store.retention import REMOVED_EVENTS, Scavenged, add_to_total, bounded, remove_events
+from coldaisle.core.store.retention import REMOVED_EVENTS, Scavenged, bounded
+from coldaisle.core.store.retention_marks import add_to_total, remove_events
 from coldaisle.core.store.sqlite import SqliteStore
 
 DELETED = "$deleted"

@@ -10,7 +10,8 @@ import msgspec
 
 from coldaisle.core.events import decode, encode, new_id, stream_of
 from coldaisle.core.events.types import EventsRemoved
-from coldaisle.core.store.retention import Scavenged, mark, number_at
+from coldaisle.core.store.retention import Scavenged
+from coldaisle.core.store.retention_marks import mark, number_at
 from coldaisle.core.store.sqlite import SqliteStore
 
 _NOTHING_YET = EventsRemoved("", 0, 0, 0)

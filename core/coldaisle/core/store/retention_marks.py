@@ -1,0 +1,33 @@
+"""What retention notes in the file, in the transactions that do the work: how far, how many, digests."""
+
+from collections.abc import Sequence
+
+import apsw
+
+from coldaisle.core.store.sqlite_writer import PUT_SETTING
+
+Digest = tuple[int, bytes]
+"""A position and the digest of its event."""
+
+
+def mark(category: str, what: str) -> str:
+    """The setting that remembers something about a category."""
+    return f"retention/{category}/{what}"
+
+
+def number_at(connection: apsw.Connection, key: str) -> int:
+    """A setting that is a number; 0 when it is not there."""
+    value = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).get
+    return int(value) if isinstance(value, bytes) else 0
+
+
+def add_to_total(connection: apsw.Connection, category: str, what: str, count: int) -> None:
+    """Count what was done, in the transaction that does it: a fact about it can be told later."""
+    key = mark(category, what)
+    connection.execute(PUT_SETTING, (key, str(number_at(connection, key) + count).encode()))
+
+
+def remove_events(connection: apsw.Connection, digests: Sequence[Digest]) -> None:
+    """Remove events, and leave their digests; in the caller's transaction."""
+    connection.executemany("INSERT OR REPLACE INTO removed VALUES(?,?)", digests)
+    connection.executemany("DELETE FROM event WHERE position = ?", [(position,) for position, _ in digests])
