@@ -30,6 +30,7 @@ from coldaisle.core.store.chain import event_digest
 from coldaisle.core.store.port import EventFilter
 from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_streams import note_versions
 from coldaisle.core.store.sqlite_writer import PUT_SETTING
 
 REMOVABLE_CATEGORIES = frozenset({"telemetry", "logs"})
@@ -216,6 +217,7 @@ class _Scavenge:
         connection.executemany(
             "INSERT OR REPLACE INTO removed VALUES(?,?)", [(e.position, event_digest(e)) for e in events]
         )
+        note_versions(connection, {event.stream for event in events})
         connection.executemany("DELETE FROM event WHERE position = ?", [(e.position,) for e in events])
         connection.execute(PUT_SETTING, (self._key("removed"), str(position).encode()))
         return position, len(events)
