@@ -25,7 +25,7 @@ class _SamplesDecoder:
 
     An asset names the same metrics in every poll, and names are most of the bytes. So the head of a stream's
     last poll, asset and names as our encoder writes them, is compared, not parsed, and so is the usual end;
-    the values between are parsed. What differs in any way is parsed whole: the answer is the same, only later.
+    the values between are parsed. What differs in any way is parsed whole: the same answer, only later.
     """
 
     def __init__(self) -> None:
