@@ -30,6 +30,10 @@ COMMANDS: CommandTable = {
         "coldaisle.server.commands:verify",
         "Replay a history from its first event, and hold it against what was recorded.",
     ),
+    "backtest": (
+        "coldaisle.server.backtest_commands:backtest",
+        "Replay recorded history through other detection settings, and show what would differ.",
+    ),
     "history": (
         "coldaisle.server.history_commands:history",
         "Prove that the history is what was appended: verify, sign, export, and keep its keys.",
