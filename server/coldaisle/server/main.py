@@ -16,6 +16,7 @@ from coldaisle.core.detect import Detector
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.store import EventStore, LiveTwin
 from coldaisle.core.store.reactions import ReactorRunner
+from coldaisle.core.templates import TemplateReactor
 from coldaisle.playbooks import PolicyReactor, Runner
 from coldaisle.server.access import Guard, load_token
 from coldaisle.server.actions import ActionRouter
@@ -107,7 +108,10 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         await live.at_least(await store.head())
         await announce(store, live.current, settings, playbooks)
         hub = AgentHub()
-        reactors = [ReactorRunner(store, reactor, snapshots) for reactor in (Detector(), PolicyReactor())]
+        reactors = [
+            ReactorRunner(store, reactor, snapshots)
+            for reactor in (TemplateReactor(), Detector(), PolicyReactor())
+        ]
         runner = Runner(store, live, ActionRouter(hub), actor="runner/server")
         for work in (*(reactor.run() for reactor in reactors), drive_runs(runner)):
             tasks.append(group.create_task(work))
