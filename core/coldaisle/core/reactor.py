@@ -64,7 +64,7 @@ def form_number(form: object, meaning: int, *libraries: str) -> int:
 
 
 def stamp(reactor: str, reactions: Sequence[Reaction]) -> list[NewEvent]:
-    """The reactions as events: the cause's time unless they have one, causation, correlation, a derived id."""
+    """The reactions as events: time of the cause or their own, causation, correlation and a derived id."""
     events: list[NewEvent] = []
     ordinal, previous = 0, b""
     for reaction in reactions:

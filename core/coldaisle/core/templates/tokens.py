@@ -23,36 +23,13 @@ _CALENDAR = frozenset({
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun",
 })  # fmt: skip
-    [
-        "Jan",
-        "Feb",
-        "Mar",
-        "Apr",
-        "May",
-        "Jun",
-        "Jul",
-        "Aug",
-        "Sep",
-        "Oct",
-        "Nov",
-        "Dec",
-        "Mon",
-        "Tue",
-        "Wed",
-        "Thu",
-        "Fri",
-        "Sat",
-        "Sun",
-    ]
-)
 _UNITS = frozenset({
     "B", "KB", "MB", "GB", "TB", "kB", "KiB", "MiB", "GiB", "ns", "us", "ms", "s", "sec", "secs", "min",
 })  # fmt: skip
-    ["B", "KB", "MB", "GB", "TB", "kB", "KiB", "MiB", "GiB", "ns", "us", "ms", "s", "sec", "secs", "min"]
-)
 _HEX_GROUPS = re.compile(r"(?:[0-9a-fA-F]{1,4}:+){2,}[0-9a-fA-F]{0,4}")  # MAC and IPv6 addresses
 _HOST_PORT = re.compile(r"[\w-]*\.[\w.-]*:\d+\Z")
 _HEX_WORD = re.compile(r"(?:0x)?[0-9a-fA-F]{6,}\Z")
+_KEY = re.compile(r"([A-Za-z_]{1,40})=")
 _DIGIT = re.compile(r"\d")
 _DOTTED_ORIGIN = re.compile(r"[A-Za-z][\w-]*\.[\w-]+\.[\w.-]*:?\Z")
 
@@ -106,8 +83,11 @@ def parameters(template: tuple[str, ...], pieces: list[str]) -> tuple[str, ...]:
 
 def _cut(word: str) -> tuple[str, ...]:
     core = word.strip(_PUNCTUATION)
-    if word.count("/") > 1 or "\\" in word or _HOST_PORT.match(core) or _HEX_GROUPS.match(core):
+    if _HOST_PORT.match(core) or _HEX_GROUPS.match(core):
         return (MARK + word,)
+    if word.count("/") > 1 or "\\" in word:
+        key = _KEY.match(word)
+        return (key[1], "=", MARK + word[key.end() :]) if key else (MARK + word,)
     parts = [part for part in _SPLIT.split(word) if part]
     pieces: list[str] = []
     for part, following in zip(parts, [*islice(parts, 1, None), ""], strict=True):
