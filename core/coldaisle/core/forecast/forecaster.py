@@ -1,6 +1,6 @@
 """A series followed step by step, and what it will be, with intervals.
 
-At each of some leads, further and further apart, the model with the smallest recent error at that lead speaks;
+At each of some leads, further and further apart, the model with the smallest recent error there speaks;
 what it said is kept until its time has come, and judged. So an interval rests on errors of forecasts that
 were really made in this way, choice of the model included.
 """

@@ -1,8 +1,8 @@
 """Intervals from the errors that were made: what was said so far ahead, and how far off it was.
 
-The quantile asked for follows the hits and misses (adaptive conformal inference, Gibbs and Candès 2021): after
-a miss intervals widen, after hits they narrow, so that the share of hits keeps to the coverage also where the
-series changes. What they promise is that share over time, not for each single forecast.
+The quantile asked for follows the hits and misses (adaptive conformal inference, Gibbs and Candès 2021):
+after a miss intervals widen, after hits they narrow, so that the share of hits keeps to the coverage also
+where the series changes. What they promise is that share over time, not for each single forecast.
 """
 
 from bisect import bisect_left, insort
