@@ -21,14 +21,14 @@ def picture(recent: Sequence[float | None], coming: Sequence[Band], limit: float
     if not values:
         return []
     low, high = _scale(values, limit)
-    grid = [
-        [LIMIT if _row(limit, low, high) == row else " " for _ in (*past, NOW, *bands)] for row in range(ROWS)
-    ]
+    grid = [[" "] * (len(past) + 1 + len(bands)) for _ in range(ROWS)]
+    if limit is not None and low <= limit <= high:
+        grid[_row(limit, low, high)] = [LIMIT] * len(grid[0])
+    for row in grid:
+        row[len(past)] = NOW
     for column, value in enumerate(past):
         if value is not None:
             grid[_row(value, low, high)][column] = PAST
-    for row in grid:
-        row[len(past)] = NOW
     for column, (least, value, most) in enumerate(bands, start=len(past) + 1):
         for row_number in range(_row(most, low, high), _row(least, low, high) + 1):
             grid[row_number][column] = BAND
@@ -65,10 +65,8 @@ def _scale(values: Sequence[float], limit: float | None) -> tuple[float, float]:
     return (low, high) if high > low else (low - 1.0, high + 1.0)
 
 
-def _row(value: float | None, low: float, high: float) -> int:
-    """0 is the top; -1 for what lies outside."""
-    if value is None or not low <= value <= high:
-        return -1
+def _row(value: float, low: float, high: float) -> int:
+    """0 is the top."""
     return round((high - value) / (high - low) * (ROWS - 1))
 
 

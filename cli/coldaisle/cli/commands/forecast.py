@@ -108,7 +108,8 @@ def _trust(found: "Forecast") -> str:
     if not found.intervals_said:
         return "no interval was tried so far ahead yet: too little is known"
     share = found.intervals_held / found.intervals_said
-    return f"of {found.intervals_said} earlier intervals so far ahead {share:.0%} held (aim {found.coverage:.0%})"
+    aim = f"{found.coverage:.0%}"
+    return f"of {found.intervals_said} earlier intervals so far ahead {share:.0%} held (aim {aim})"
 
 
 def _outlook_lines(found: "Outlook") -> list[str]:

@@ -3,7 +3,7 @@
 The slope is Theil and Sen's, the median of slopes between pairs of medians, which a few wild values do not
 move; only pairs of the same time of day count from two days on (Hirsch, Slack and Smith 1982),
 so that a daily wave is no slope. Which past it is taken from, the last day or the last months, is decided
-by which would have told the latest quarter of it best. Its interval treats all times of day as one witness.
+by which would have told the last day well. Its interval treats all times of day as one witness.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,8 @@ HOUR_SECONDS = 3_600
 DAY_HOURS = 24
 WINDOWS_HOURS = (24, 72, 168, 336, 2_160)
 MIN_HOURS = 6
+GOOD_ENOUGH = 1.25
+"""The longest past is taken whose error is at most this many times the best one's: it has the surer slope."""
 NORMAL_95 = 1.645
 """Two-sided 90 %."""
 
@@ -54,8 +56,10 @@ def trend(hours: Mapping[int, float]) -> Trend | None:
         return None
     last = max(hours)
     windows = [w for w in WINDOWS_HOURS if w == WINDOWS_HOURS[0] or last - min(hours) >= w * 3 // 4]
-    best = min(windows, key=lambda window: _error(hours, last, window))
-    return _fit(_window(hours, last, best))
+    lead = max(min(DAY_HOURS, (last - min(hours)) // 4), 1)
+    errors = {window: _error(hours, last, window, lead) for window in windows}
+    good = [window for window, error in errors.items() if error <= GOOD_ENOUGH * min(errors.values())]
+    return _fit(_window(hours, last, max(good)))
 
 
 def crossing(line: Trend, limit: float, horizon_seconds: float) -> Crossing:
@@ -88,15 +92,14 @@ def _window(hours: Mapping[int, float], last: int, length: int) -> dict[int, flo
     return {hour: value for hour, value in hours.items() if last - length < hour <= last}
 
 
-def _error(hours: Mapping[int, float], last: int, length: int) -> float:
-    """How far off the window's line would have been, had it been drawn a quarter of the window earlier."""
-    lead = max(length // 4, 1)
+def _error(hours: Mapping[int, float], last: int, length: int, lead: int) -> float:
+    """How far off the window's line would have been, had it been drawn ``lead`` hours earlier."""
     past = _window(hours, last - lead, length)
     if len(past) < MIN_HOURS:
         return float("inf")
-    line = _fit(past)
+    line, end = _fit(past), max(past)
     ahead = [(hour, value) for hour, value in hours.items() if last - lead < hour]
-    return median(abs(value - line.level - line.slope * (hour - max(past))) for hour, value in ahead)
+    return median(abs(value - line.level - line.slope * (hour - end)) for hour, value in ahead)
 
 
 def _fit(hours: Mapping[int, float]) -> Trend:
