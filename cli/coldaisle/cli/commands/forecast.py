@@ -28,7 +28,7 @@ class Horizon(click.ParamType[int]):
         return round(float(matched[1]) * _SECONDS[matched[2]])
 
 
-@click.command(short_help="Tell what a metric will be, and when it meets a limit.")
+@click.command(short_help="Tell what a metric will be, when it meets a limit, and how long parts may last.")
 @click.argument("asset")
 @click.argument("metric", required=False)
 @click.option("--limit", type=float, metavar="VALUE", help="Tell when this value will be met.")

@@ -42,7 +42,7 @@ class _Lead:
 
     def __init__(self, steps: int, model_count: int, coverage: float) -> None:
         self.steps = steps
-        self.errors = Errors(coverage)
+        self.errors = Errors(coverage, steps)
         self.best = 0
         self._mean_errors: list[float | None] = [None] * model_count
         self._pending: deque[_Said | None] = deque([None] * steps)
@@ -116,6 +116,11 @@ class Forecaster:
         """Every step ahead; empty before the first value."""
         points = [self._point(steps) for steps in range(1, self._steps_ahead + 1)]
         return [point for point in points if point is not None]
+
+    def at(self, steps: int) -> float | None:
+        """The forecast of one step ahead, without its interval."""
+        lead = self._leads[bisect_left(self._leads, steps, key=lambda lead: lead.steps)]
+        return lead.choose(self._forecasts(steps))
 
     def _point(self, steps: int) -> Point | None:
         index = bisect_left(self._leads, steps, key=lambda lead: lead.steps)

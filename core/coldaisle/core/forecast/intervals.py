@@ -18,7 +18,8 @@ MIN_MISS_SHARE = 0.001
 class Errors:
     """Signed errors (value minus forecast) at one lead; ``hits`` of ``said`` intervals held."""
 
-    def __init__(self, coverage: float) -> None:
+    def __init__(self, coverage: float, steps: int = 1) -> None:
+        self._steps = steps
         self.said = 0
         self.hits = 0
         self._target = 1 - coverage
@@ -31,7 +32,9 @@ class Errors:
         count = len(self._sorted)
         if count < MIN_ERRORS:
             return None
-        outside = int(max(self._miss_share, MIN_MISS_SHARE) / 2 * (count + 1)) - 1
+        # errors so far ahead overlap: the first few hundred are fewer witnesses than they seem
+        share = max(self._miss_share, MIN_MISS_SHARE) * self.said / (self.said + self._steps)
+        outside = int(share / 2 * (count + 1)) - 1
         outside = min(max(outside, 0), (count - 1) // 2)
         return forecast + self._sorted[outside], forecast + self._sorted[count - 1 - outside]
 
