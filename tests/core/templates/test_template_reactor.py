@@ -107,6 +107,17 @@ def test_a_clock_that_is_wrong_counts_when_its_lines_arrive() -> None:
     assert samples(reactions, TOTAL) == [(6, 2.0), (7, 0.0)]
 
 
+def test_times_before_1970_and_far_ahead_are_taken() -> None:
+    strange = t.LogLinesRecorded(
+        "host-a", tuple(t.LogLine(time, INFO, "a", "b") for time in (-(10**18), 2**62))
+    )
+    reactor = TemplateReactor()
+    reactor.react([fact(1, -(10**18), strange)])
+    assert samples(reactor.react([fact(2, START, strange), fact(3, START + MINUTE, poll(0)[1])]), TOTAL)[-1][
+        1
+    ]
+
+
 def test_an_agent_that_was_away_closes_its_minutes_one_by_one() -> None:
     """Its backlog arrives in one moment by the store's clock, and is no flood."""
     arrived = START + 60 * MINUTE

@@ -108,7 +108,7 @@ class TemplateReactor:
                 yield from self._said(fact, body.asset, line, mined)
             minute = min(line.time // MINUTE_NANOSECONDS, ceiling)
             if host is not None:
-                minute = max(minute, self._clocks[fact.actor])
+                minute = max(minute, self._clocks.get(fact.actor, 0))
                 yield from _closed(fact, body.asset, host, minute)
                 self._count(host, minute, line, mined)
 

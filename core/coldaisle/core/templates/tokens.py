@@ -28,7 +28,7 @@ _UNITS = frozenset({
 })  # fmt: skip
 _HEX_GROUPS = re.compile(r"(?:[0-9a-fA-F]{1,4}:+){2,}[0-9a-fA-F]{0,4}")  # MAC and IPv6 addresses
 _HOST_PORT = re.compile(r"[\w-]*\.[\w.-]*:\d+\Z")
-_HEX_WORD = re.compile(r"(?:0x)?[0-9a-fA-F]{6,}\Z")
+_HEX_WORD = re.compile(r"(?:0x)?[0-9a-fA-F]{8,}\Z")
 _KEY = re.compile(r"([A-Za-z_]{1,40})=")
 _DIGIT = re.compile(r"\d")
 _DOTTED_ORIGIN = re.compile(r"[A-Za-z][\w-]*\.[\w-]+\.[\w.-]*:?\Z")
