@@ -30,6 +30,8 @@ def stream_of(body: AnyEvent) -> str:
             | t.AlertAcknowledged(alert=alert)
         ):
             return f"alert-{alert}"
+        case t.LogTemplateAdded() | t.LogTemplateGeneralised() | t.LogTemplateRetired():
+            return "model-templates"
         case t.DetectorConfigured():
             return "model-detector"
         case t.PlaybookPublished(playbook=playbook):
