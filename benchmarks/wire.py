@@ -27,7 +27,8 @@ EVENTS = 5_000
 BATCH_EVENTS = 100
 EVENT_BYTES = 1_200
 ROUNDS = 7
-WIRE_WAYS = ("append_wire", "append_wire_session", "append_wire_adapter", "read_wire")
+CALLERS = 4
+WIRE_WAYS = ("append_wire", "append_wire_together", "append_wire_session", "append_wire_adapter", "read_wire")
 
 
 def batches(round_number: int, way: int) -> list[list[NewEvent]]:
@@ -56,9 +57,22 @@ async def append_port(store: SqliteStore | KurrentStore, stream: str, parts: lis
         await store.append(stream, part)
 
 
-async def append_client(client: AsyncKurrentDBClient, parts: list[list[WireEvent]]) -> None:
+async def append_together(store: SqliteStore, parts: list[list[NewEvent]]) -> None:
+    """Several callers at once, each in a stream of its own."""
+    async with asyncio.TaskGroup() as group:
+        for caller in range(CALLERS):
+            group.create_task(append_port(store, f"in-{caller}", parts[caller::CALLERS]))
+
+
+async def append_client(client: AsyncKurrentDBClient, stream: str, parts: list[list[WireEvent]]) -> None:
     for events in parts:
-        await client.append_to_stream("client", events=events, current_version=StreamState.ANY)
+        await client.append_to_stream(stream, events=events, current_version=StreamState.ANY)
+
+
+async def append_clients(client: AsyncKurrentDBClient, parts: list[list[WireEvent]]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for caller in range(CALLERS):
+            group.create_task(append_client(client, f"client-{caller}", parts[caller::CALLERS]))
 
 
 async def append_session(client: AsyncKurrentDBClient, parts: list[list[WireEvent]]) -> None:
@@ -88,7 +102,9 @@ async def be_client(uri: str) -> None:
             work: Awaitable[object]
             match way:
                 case "append_wire":
-                    work = append_client(client, wire_batches(int(number), ordinal))
+                    work = append_client(client, "client", wire_batches(int(number), ordinal))
+                case "append_wire_together":
+                    work = append_clients(client, wire_batches(int(number), ordinal))
                 case "append_wire_session":
                     work = append_session(client, wire_batches(int(number), ordinal))
                 case "append_wire_adapter":
@@ -113,6 +129,8 @@ async def measured(folder: Path) -> dict[str, list[float]]:
         for number in range(ROUNDS):
             in_process = await rate(append_port(store, "in", batches(number, 0)))
             rates.setdefault("append_in_process", []).append(in_process)
+            together = await rate(append_together(store, batches(number, len(WIRE_WAYS) + 1)))
+            rates.setdefault("append_in_process_together", []).append(together)
             rates.setdefault("read_in_process", []).append(await rate(read_in_process(store)))
             for way in WIRE_WAYS:
                 child.stdin.write(f"{way} {number}\n".encode())
@@ -140,7 +158,11 @@ def main() -> None:
         ratio(rates, "append_wire_adapter", "append_in_process"), 4
     )
     figures["read_wire_over_in_process"] = round(ratio(rates, "read_wire", "read_in_process"), 4)
-    bars = {"append_100_wire_over_in_process": Bar(ratio(rates, "append_wire", "append_in_process"), 0.3)}
+    together = ratio(rates, "append_wire_together", "append_in_process_together")
+    bars = {
+        "append_100_wire_over_in_process": Bar(ratio(rates, "append_wire", "append_in_process"), 0.3),
+        "append_100_wire_over_in_process_4_callers": Bar(together, 0.3),
+    }
     report("wire", figures, bars)
 
 

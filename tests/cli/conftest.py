@@ -25,6 +25,8 @@ from coldaisle.v1 import (
     assets_pb2,
     assets_pb2_grpc,
     common_pb2,
+    forecasts_pb2,
+    forecasts_pb2_grpc,
     history_pb2,
     history_pb2_grpc,
     playbooks_pb2,
@@ -115,10 +117,28 @@ class Tokens(grpc.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(refused)
 
 
+def canned_forecast(request: forecasts_pb2.GetForecastRequest) -> forecasts_pb2.Forecast:
+    """A metric that rose by one a step and goes on; the interval widens."""
+    answer = forecasts_pb2.Forecast(
+        asset=request.asset, metric=request.metric, coverage=0.9, intervals_said=200, intervals_held=182
+    )
+    for step in range(10):
+        answer.recent.add(time=stamp(1_795_000_000 + step * 60), value=20.0 + step)
+        answer.points.add(
+            time=stamp(1_795_000_600 + step * 60), value=30.0 + step,
+            low=30.0 + step / 2, high=30.0 + 2 * step, model="last value",
+        )  # fmt: skip
+    if request.HasField("limit"):
+        answer.crossing.limit = request.limit
+        answer.crossing.sentence = "in 5 h (4 h to 7 h, 90 %)"
+    return answer
+
+
 @dataclass
 class Canned(
     assets_pb2_grpc.AssetServiceServicer,
     alerts_pb2_grpc.AlertServiceServicer,
+    forecasts_pb2_grpc.ForecastServiceServicer,
     history_pb2_grpc.HistoryServiceServicer,
     playbooks_pb2_grpc.PlaybookServiceServicer,
     system_pb2_grpc.SystemServiceServicer,
@@ -196,6 +216,19 @@ class Canned(
         self.run.steps[0].state = "succeeded"
         yield playbooks_pb2.WatchRunResponse(run=self.run, revision=HEAD)
 
+    def GetForecast(self, request, context):
+        self.requests.append(request)
+        return canned_forecast(request)
+
+    def GetOutlook(self, request, context):
+        self.requests.append(request)
+        life = forecasts_pb2.RemainingLife(
+            metric="fan_speed_rpm", part="fan", sentence="fan: not within 365 days"
+        )
+        return forecasts_pb2.Outlook(
+            asset=request.asset, metrics=["fan_speed_rpm", "power_watts"], lives=[life], alerts_last_30_days=2
+        )
+
     def GetStatus(self, request, context):
         return system_pb2.Status(version="0.1.0", position=HEAD, healthy=self.healthy, problems=["look here"])
 
@@ -245,6 +278,7 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     for add in (
         assets_pb2_grpc.add_AssetServiceServicer_to_server,
         alerts_pb2_grpc.add_AlertServiceServicer_to_server,
+        forecasts_pb2_grpc.add_ForecastServiceServicer_to_server,
         history_pb2_grpc.add_HistoryServiceServicer_to_server,
         playbooks_pb2_grpc.add_PlaybookServiceServicer_to_server,
         system_pb2_grpc.add_SystemServiceServicer_to_server,

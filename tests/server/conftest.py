@@ -26,6 +26,7 @@ from coldaisle.v1 import (
     alerts_pb2_grpc,
     assets_pb2_grpc,
     common_pb2,
+    forecasts_pb2_grpc,
     history_pb2,
     history_pb2_grpc,
     playbooks_pb2_grpc,
@@ -47,6 +48,7 @@ class Api:
         self.agents = agent_pb2_grpc.AgentServiceStub(channel)
         self.alerts = alerts_pb2_grpc.AlertServiceStub(channel)
         self.assets = assets_pb2_grpc.AssetServiceStub(channel)
+        self.forecasts = forecasts_pb2_grpc.ForecastServiceStub(channel)
         self.history = history_pb2_grpc.HistoryServiceStub(channel)
         self.playbooks = playbooks_pb2_grpc.PlaybookServiceStub(channel)
         self.system = system_pb2_grpc.SystemServiceStub(channel)

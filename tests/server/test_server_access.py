@@ -20,6 +20,7 @@ from coldaisle.v1 import (
     agent_pb2,
     alerts_pb2,
     assets_pb2,
+    forecasts_pb2,
     history_pb2,
     playbooks_pb2,
     system_pb2,
@@ -27,10 +28,12 @@ from coldaisle.v1 import (
 )
 
 SERVICES = {
-    "AgentService", "AlertService", "AssetService", "HistoryService", "PlaybookService", "SystemService",
-    "TelemetryService",
+    "AgentService", "AlertService", "AssetService", "ForecastService", "HistoryService", "PlaybookService",
+    "SystemService", "TelemetryService",
 }  # fmt: skip
-MODULES = (agent_pb2, alerts_pb2, assets_pb2, history_pb2, playbooks_pb2, system_pb2, telemetry_pb2)
+MODULES = (
+    agent_pb2, alerts_pb2, assets_pb2, forecasts_pb2, history_pb2, playbooks_pb2, system_pb2, telemetry_pb2,
+)  # fmt: skip
 METHODS = [
     (service.full_name, method)
     for module in MODULES
@@ -182,4 +185,6 @@ async def test_metrics_are_what_prometheus_reads(data, serving, agent_of, plant,
     assert samples["coldaisle_assets",] == 4
     assert samples["coldaisle_series",] == 3
     assert samples["coldaisle_agent_connected", "hall-1"] == 1
-    assert {key[1] for key in samples if key[0] == "coldaisle_reactor_lag_events"} == {"detector", "policy"}
+    assert {key[1] for key in samples if key[0] == "coldaisle_reactor_lag_events"} == {
+            "detector", "policy", "templates",
+        }  # fmt: skip

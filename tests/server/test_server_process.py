@@ -26,7 +26,7 @@ from coldaisle.server.startup import drive_runs
 from coldaisle.v1 import assets_pb2, history_pb2, system_pb2
 
 MAX_STOP_SECONDS = 6.0
-FULL_BYTES = 700_000
+FULL_BYTES = 900_000
 
 
 async def status_of(api) -> system_pb2.Status:

@@ -19,6 +19,7 @@ from coldaisle.core.store.reactions import ReactorRunner
 from coldaisle.core.store.retention import scavenge, set_retention
 from coldaisle.core.store.snapshots import SqliteSnapshots, snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.templates import TemplateReactor
 from coldaisle.core.twin import state_hash
 from coldaisle.playbooks import PolicyReactor
 from coldaisle.server.main import running
@@ -75,7 +76,10 @@ async def follow_to_the_end(store: SqliteStore) -> None:
     """The folds of a server, until they have seen everything, stopped as it stops them."""
     snapshots = SqliteSnapshots(store)
     live = LiveTwin(store, snapshots)
-    runners = [ReactorRunner(store, reactor, snapshots) for reactor in (Detector(), PolicyReactor())]
+    runners = [
+        ReactorRunner(store, reactor, snapshots)
+        for reactor in (TemplateReactor(), Detector(), PolicyReactor())
+    ]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one.run()) for one in (live, *runners)]
         for runner in runners:

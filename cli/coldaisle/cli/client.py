@@ -17,6 +17,7 @@ from coldaisle.cli.settings import Settings, default_token_file
 from coldaisle.v1.alerts_pb2_grpc import AlertServiceStub
 from coldaisle.v1.assets_pb2_grpc import AssetServiceStub
 from coldaisle.v1.common_pb2 import Moment
+from coldaisle.v1.forecasts_pb2_grpc import ForecastServiceStub
 from coldaisle.v1.history_pb2_grpc import HistoryServiceStub
 from coldaisle.v1.playbooks_pb2_grpc import PlaybookServiceStub
 from coldaisle.v1.system_pb2_grpc import SystemServiceStub
@@ -39,6 +40,7 @@ class Client:
         self._channel = _channel(settings)
         self.assets = AssetServiceStub(self._channel)
         self.alerts = AlertServiceStub(self._channel)
+        self.forecasts = ForecastServiceStub(self._channel)
         self.history = HistoryServiceStub(self._channel)
         self.playbooks = PlaybookServiceStub(self._channel)
         self.system = SystemServiceStub(self._channel)

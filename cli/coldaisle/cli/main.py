@@ -20,6 +20,10 @@ COMMANDS: CommandTable = {
     "watch": ("coldaisle.cli.commands.watch:watch", "Follow alerts, events, samples or runs as they happen."),
     "events": ("coldaisle.cli.commands.events:events", "Read the history itself."),
     "alerts": ("coldaisle.cli.commands.alerts:alerts", "List alerts and acknowledge them."),
+    "forecast": (
+        "coldaisle.cli.commands.forecast:forecast",
+        "Tell what a metric will be, when it meets a limit, and how long parts may last.",
+    ),
     "replay": ("coldaisle.cli.commands.replay:replay", "Show the hall as it was at a moment."),
     "playbook": ("coldaisle.cli.commands.playbook:playbook", "Propose, approve and follow remedies."),
     "serve": (
@@ -29,6 +33,10 @@ COMMANDS: CommandTable = {
     "verify": (
         "coldaisle.server.commands:verify",
         "Replay a history from its first event, and hold it against what was recorded.",
+    ),
+    "backtest": (
+        "coldaisle.server.backtest_commands:backtest",
+        "Replay recorded history through other detection settings, and show what would differ.",
     ),
     "history": (
         "coldaisle.server.history_commands:history",

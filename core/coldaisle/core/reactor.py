@@ -19,10 +19,11 @@ from coldaisle.core.events.types import AnyEvent
 
 
 class Reaction(Struct, frozen=True):
-    """An answer to the fact ``cause``."""
+    """An answer to the fact ``cause``; ``time`` (UTC ns) where it is about another moment than the cause."""
 
     cause: Fact
     body: AnyEvent
+    time: int | None = None
 
 
 class Reactor(Protocol):
@@ -63,7 +64,7 @@ def form_number(form: object, meaning: int, *libraries: str) -> int:
 
 
 def stamp(reactor: str, reactions: Sequence[Reaction]) -> list[NewEvent]:
-    """The reactions as events: time of the cause, causation, correlation and a derived id."""
+    """The reactions as events: time of the cause or their own, causation, correlation and a derived id."""
     events: list[NewEvent] = []
     ordinal, previous = 0, b""
     for reaction in reactions:
@@ -73,7 +74,7 @@ def stamp(reactor: str, reactions: Sequence[Reaction]) -> list[NewEvent]:
             encode(
                 reaction.body,
                 id=derived_id(cause.time, cause.id, reactor, ordinal),
-                time=cause.time,
+                time=cause.time if reaction.time is None else reaction.time,
                 actor=f"reactor/{reactor}",
                 correlation_id=cause.correlation_id or cause.id,
                 causation_id=cause.id,

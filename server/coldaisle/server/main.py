@@ -16,6 +16,7 @@ from coldaisle.core.detect import Detector
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.store import EventStore, LiveTwin
 from coldaisle.core.store.reactions import ReactorRunner
+from coldaisle.core.templates import TemplateReactor
 from coldaisle.playbooks import PolicyReactor, Runner
 from coldaisle.server.access import Guard, load_token
 from coldaisle.server.actions import ActionRouter
@@ -30,6 +31,7 @@ from coldaisle.server.retainer import Retainer, retainer_for
 from coldaisle.server.services.agents import AgentService
 from coldaisle.server.services.alerts import AlertService
 from coldaisle.server.services.assets import AssetService
+from coldaisle.server.services.forecasts import ForecastService
 from coldaisle.server.services.history import HistoryService
 from coldaisle.server.services.playbooks import PlaybookService
 from coldaisle.server.services.system import SystemService
@@ -44,6 +46,8 @@ from coldaisle.v1 import (
     alerts_pb2_grpc,
     assets_pb2,
     assets_pb2_grpc,
+    forecasts_pb2,
+    forecasts_pb2_grpc,
     history_pb2,
     history_pb2_grpc,
     playbooks_pb2,
@@ -65,6 +69,7 @@ _SERVICES = (
     agent_pb2.DESCRIPTOR,
     alerts_pb2.DESCRIPTOR,
     assets_pb2.DESCRIPTOR,
+    forecasts_pb2.DESCRIPTOR,
     history_pb2.DESCRIPTOR,
     playbooks_pb2.DESCRIPTOR,
     system_pb2.DESCRIPTOR,
@@ -108,7 +113,10 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         await live.at_least(await store.head())
         await announce(store, live.current, settings, playbooks)
         hub = AgentHub()
-        reactors = [ReactorRunner(store, reactor, snapshots) for reactor in (Detector(), PolicyReactor())]
+        reactors = [
+            ReactorRunner(store, reactor, snapshots)
+            for reactor in (TemplateReactor(), Detector(), PolicyReactor())
+        ]
         runner = Runner(store, live, ActionRouter(hub), actor="runner/server")
         for work in (*(reactor.run() for reactor in reactors), drive_runs(runner)):
             tasks.append(group.create_task(work))
@@ -149,6 +157,7 @@ def _server(
     agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentService(store, hub), server)
     assets_pb2_grpc.add_AssetServiceServicer_to_server(AssetService(moments), server)
     telemetry_pb2_grpc.add_TelemetryServiceServicer_to_server(TelemetryService(store, watchers), server)
+    forecasts_pb2_grpc.add_ForecastServiceServicer_to_server(ForecastService(store, moments), server)
     alerts_pb2_grpc.add_AlertServiceServicer_to_server(AlertService(store, live, moments, watchers), server)
     history_pb2_grpc.add_HistoryServiceServicer_to_server(HistoryService(store, moments, watchers), server)
     playbooks_pb2_grpc.add_PlaybookServiceServicer_to_server(

@@ -116,19 +116,27 @@ def load_settings(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = msgspec.convert(_tables(path), Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}; see docs/reference/settings.md") from error
+    _check(path, settings)
+    return settings
+
+
+def sections(path: Path) -> frozenset[str]:
+    """The top-level tables that the file has. Raises ConfigError."""
+    return frozenset(_tables(path))
+
+
+def _tables(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a readable file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}; correct that line") from error
-    try:
-        settings = msgspec.convert(raw, Settings)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}; see docs/reference/settings.md") from error
-    _check(path, settings)
-    return settings
 
 
 def detector_event(settings: DetectSettings, versions: dict[str, str]) -> DetectorConfigured:

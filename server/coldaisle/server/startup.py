@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
+from coldaisle.core.detect import REACTION_MEANING
 from coldaisle.core.errors import ConfigError, StoreFull
 from coldaisle.core.events import decode, encode, encode_body, new_id, stream_of
 from coldaisle.core.events.types import AgentDisconnected, AnyEvent, PlaybookPublished
@@ -26,8 +27,7 @@ async def announce(store: EventStore, twin: Twin, settings: Settings, playbooks:
     bodies: list[AnyEvent] = [
         AgentDisconnected(agent.id, "the server stopped") for agent in twin.agents.values() if agent.connected
     ]
-    versions = {name: version(name) for name in MODEL_LIBRARIES}
-    configured = (detector_event(settings.detect, versions), policies_event(settings.policies))
+    configured = (detector_event(settings.detect, model_versions()), policies_event(settings.policies))
     for said in configured:
         if await _last_said(store, stream_of(said)) != encode_body(said):
             bodies.append(said)
@@ -38,6 +38,11 @@ async def announce(store: EventStore, twin: Twin, settings: Settings, playbooks:
     for body in bodies:
         now = time.time_ns()
         await store.append(stream_of(body), [encode(body, id=new_id(now), time=now, actor="server")])
+
+
+def model_versions() -> dict[str, str]:
+    """What the detector's answers depend on, apart from its settings: its own meaning and its libraries."""
+    return {"detector": str(REACTION_MEANING)} | {name: version(name) for name in MODEL_LIBRARIES}
 
 
 async def drive_runs(runner: Runner) -> None:

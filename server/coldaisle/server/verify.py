@@ -17,6 +17,7 @@ from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.live import advance, decode_known, up_to
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.templates import TemplateReactor
 from coldaisle.core.twin import Twin, state_hash
 from coldaisle.playbooks import PolicyReactor
 
@@ -47,7 +48,7 @@ async def verify(store: EventStore | ArchivedHistory, end: int, progress: Progre
     """Fold and judge again, page by page; memory grows with open answers, not with the history."""
     replayed = 0
     twin = Twin()
-    reactors: tuple[Reactor, ...] = (Detector(), PolicyReactor())
+    reactors: tuple[Reactor, ...] = (TemplateReactor(), Detector(), PolicyReactor())
     ledger = _Ledger()
     while twin.position < end:
         page = await store.read_all(after=twin.position, limit=min(MAX_PAGE_EVENTS, end - twin.position))

@@ -307,7 +307,7 @@ async def test_a_chain_may_begin_late_and_says_where(tmp_path: Path) -> None:
 
 
 async def test_an_append_that_failed_leaves_the_chain_as_it_was(tmp_path: Path) -> None:
-    async with SqliteStore(tmp_path / "events.db", max_bytes=400_000, chain=KEYS) as store:
+    async with SqliteStore(tmp_path / "events.db", max_bytes=800_000, chain=KEYS) as store:
         filler = b"x" * 50_000
         for number in range(1, 12):
             try:

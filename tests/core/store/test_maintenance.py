@@ -11,6 +11,7 @@ from coldaisle.core.errors import StoreError
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store import EventFilter
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_streams import note_versions
 
 
 def new(number: int) -> NewEvent:
@@ -25,9 +26,11 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 def remove(low: int, high: int) -> Callable[[apsw.Connection], object]:
-    return lambda connection: connection.execute(
-        "DELETE FROM event WHERE position BETWEEN ? AND ?", (low, high)
-    ).fetchall()
+    def job(connection: apsw.Connection) -> None:
+        note_versions(connection, ["run-a", "run-b"])
+        connection.execute("DELETE FROM event WHERE position BETWEEN ? AND ?", (low, high))
+
+    return job
 
 
 async def test_a_job_answers_what_it_returns_and_raises_what_it_raises(store: SqliteStore) -> None:

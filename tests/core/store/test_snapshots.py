@@ -20,6 +20,7 @@ from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.reactions import ReactorRunner, appends_of, snapshot_name
 from coldaisle.core.store.snapshots import KEPT_SNAPSHOTS, MemorySnapshots, SqliteSnapshots, superfluous
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.templates import TemplateReactor
 from coldaisle.core.twin import Alert, Run, state_hash
 from coldaisle.playbooks import PolicyReactor, builtin_playbooks
 
@@ -105,7 +106,7 @@ async def test_a_reactor_loaded_anywhere_answers_as_one_that_never_stopped(
 
 
 def test_a_state_that_is_none_is_refused_and_changes_nothing() -> None:
-    for reactor in (Detector(), PolicyReactor()):
+    for reactor in (TemplateReactor(), Detector(), PolicyReactor()):
         before = reactor.save()
         for data in (b"", b"x", before[:-1], b"\x80" + before):
             with pytest.raises(ValueError, match="state"):

@@ -144,7 +144,7 @@ async def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path) ->
 async def test_a_full_store_refuses_cleanly_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     path, stored = tmp_path / "events.db", 0
     filler = b"x" * 50_000
-    async with SqliteStore(path, max_bytes=400_000) as store:
+    async with SqliteStore(path, max_bytes=800_000) as store:
         with pytest.raises(StoreFull, match="free disk space"):
             for number in range(1, 100):
                 await store.append("run-a", [NewEvent(number.to_bytes(16), "T", 1, 1, "t", filler)])

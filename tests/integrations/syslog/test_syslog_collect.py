@@ -125,6 +125,16 @@ async def send_tcp(address: tuple[str, int], data: bytes) -> None:
     await writer.wait_closed()
 
 
+async def test_no_secret_leaves_the_receiver() -> None:
+    """Neither in a line nor in what could not be understood."""
+    async with receiving() as receiver:
+        await send_tcp(receiver.tcp, b"<13>login password=S3CRET ok\n20 <13>token=S3CRET")
+        await receiver.until(lambda bodies: len(bodies) >= 2)
+        assert receiver.lines() == ["login password=[masked] ok"]
+        [rejected] = [body for body in receiver.bodies if isinstance(body, InputRejected)]
+        assert "S3CRET" not in rejected.raw
+
+
 async def test_a_known_hostname_is_the_asset_and_an_unknown_one_is_made_safe() -> None:
     async with receiving(known=("server-a01",)) as receiver:
         stamp = b"<13>Feb  5 17:32:18 "

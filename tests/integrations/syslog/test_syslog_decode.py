@@ -172,7 +172,7 @@ def test_what_does_not_fit_is_counted() -> None:
 def test_a_flood_of_garbage_is_counted_beyond_the_first() -> None:
     pending = Pending("edge", 10, 10)
     for _ in range(150):
-        pending.reject("bad", b"\xff", NOW)
+        pending.reject("bad", "\\xff", NOW)
     gap, *rejections = pending.take(NOW)
     assert isinstance(gap, Observation)
     assert isinstance(gap.body, GapRecorded)

@@ -2,5 +2,6 @@
 
 from coldaisle.core.detect.detector import Detector
 from coldaisle.core.detect.limits import default_rules
+from coldaisle.core.detect.saved import REACTION_MEANING
 
-__all__ = ["Detector", "default_rules"]
+__all__ = ["REACTION_MEANING", "Detector", "default_rules"]

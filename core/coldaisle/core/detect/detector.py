@@ -15,6 +15,7 @@ from msgspec import MsgspecError, Struct
 from coldaisle.core.detect import describe, saved
 from coldaisle.core.detect.entities import EntityModel
 from coldaisle.core.detect.limits import broken, well_inside
+from coldaisle.core.detect.lines import is_about_lines, line_severity
 from coldaisle.core.detect.machine import AlertMachine
 from coldaisle.core.detect.neighbours import Neighbourhood
 from coldaisle.core.detect.novelty import Novelty, NoveltyState
@@ -171,7 +172,8 @@ class Detector:
     ) -> list[Reaction]:
         asset, fact = polled.body.asset, polled.fact
         learn = not self._plant.has_open_alert(asset)
-        entity = self._entity(asset).update(dict(zip(polled.metrics, polled.values, strict=True)), learn)
+        vector = {m: v for m, v in zip(polled.metrics, polled.values, strict=True) if not is_about_lines(m)}
+        entity = self._entity(asset).update(vector, learn) if vector else None
         shares = describe.largest(polled.metrics, deviations[: len(polled.metrics)])
         context = describe.Context(fact, asset, partial(self._plant.upstream, asset), entity, shares)
         reactions: list[Reaction] = []
@@ -231,9 +233,10 @@ class Detector:
             novelty.count[column] > config.warmup_samples
             and novelty.age_seconds[column] >= config.warmup_seconds
         )
-        bad: t.Severity | None = (
-            ("page" if page >= config.novelty_page_score else "warn") if surprising and warm else None
-        )
+        bad: t.Severity | None = None
+        if surprising and warm:
+            severity: t.Severity = "page" if page >= config.novelty_page_score else "warn"
+            bad = line_severity(metric, value, float(novelty.high[column]), severity)
         machine = self._machine(*key, once=True)
         change = machine.update(
             context.fact.time, value, bad, clears=describe.in_range(value, novelty, column)

@@ -42,10 +42,20 @@ STATE_RULES = (
     ),
 )
 
+LOG_RULES = (
+    LimitRule(
+        name="new-error-lines",
+        metric="log_new_error_lines_per_minute",
+        warn_above=0.0,
+        kind="state",
+        source="logs errors of a kind that was never seen before",
+    ),
+)
+
 
 def default_rules() -> tuple[LimitRule, ...]:
     """What a hall gets without any configuration."""
-    return ashrae_rules() + STATE_RULES
+    return ashrae_rules() + STATE_RULES + LOG_RULES
 
 
 def broken(rule: LimitRule, value: float) -> Severity | None:

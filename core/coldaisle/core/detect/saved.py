@@ -16,7 +16,7 @@ from coldaisle.core.detect.neighbours import PlantState
 from coldaisle.core.detect.novelty import NoveltyState
 from coldaisle.core.events.types import DetectorConfigured
 
-REACTION_MEANING = 1
+REACTION_MEANING = 2
 """Raise it when the detector answers otherwise from the same state."""
 
 RIVER_VERSION = version("river")

@@ -6,7 +6,7 @@ import msgspec
 
 from coldaisle.core.errors import EventError
 from coldaisle.core.events.envelope import Fact, NewEvent, Recorded
-from coldaisle.core.events.types import AnyEvent, Quality, SamplesRecorded
+from coldaisle.core.events.types import AnyEvent, SamplesRecorded
 
 EVENT_TYPES: dict[str, type[AnyEvent]] = {cls.__name__: cls for cls in typing.get_args(AnyEvent)}
 
@@ -17,24 +17,20 @@ MAX_CACHED_HEADS = 50_000
 """Assets whose last poll is remembered by its head; beyond it the cache starts anew."""
 
 
-class _Tail(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """What follows the metric names of SamplesRecorded in JSON, made an object again."""
-
-    values: tuple[float | None, ...]
-    quality: Quality = "good"
+_GOOD = b',"quality":"good"}'
 
 
 class _SamplesDecoder:
     """Decodes SamplesRecorded, most of any history.
 
     An asset names the same metrics in every poll, and names are most of the bytes. So the head of a stream's
-    last poll, asset and names as our encoder writes them, is compared, not parsed; the rest is parsed. What
-    differs in any way, also by a field unknown here, is parsed whole: the answer is the same, only later.
+    last poll, asset and names as our encoder writes them, is compared, not parsed, and so is the usual end;
+    the values between are parsed. What differs in any way is parsed whole: the same answer, only later.
     """
 
     def __init__(self) -> None:
         self._whole = msgspec.json.Decoder(SamplesRecorded)
-        self._tail = msgspec.json.Decoder(_Tail)
+        self._values = msgspec.json.Decoder(tuple[float | None, ...])
         self._heads: dict[str, tuple[bytes, str, tuple[str, ...]]] = {}
 
     def decode(self, data: bytes) -> SamplesRecorded:
@@ -43,12 +39,12 @@ class _SamplesDecoder:
     def decode_next(self, stream: str, data: bytes) -> SamplesRecorded:
         """As decode, for the next event of a stream."""
         known = self._heads.get(stream)
-        if known is not None and data.startswith(known[0]):
+        if known is not None and data.startswith(known[0]) and data.endswith(_GOOD):
             try:
-                tail = self._tail.decode(b'{"values":' + data[len(known[0]) :])
+                values = self._values.decode(data[len(known[0]) : -len(_GOOD)])
             except msgspec.MsgspecError:
                 return self._whole.decode(data)
-            return SamplesRecorded(known[1], known[2], tail.values, tail.quality)
+            return SamplesRecorded(known[1], known[2], values)
         body = self._whole.decode(data)
         head = _encoder.encode({"asset": body.asset, "metrics": body.metrics})[:-1] + b',"values":'
         if data.startswith(head):

@@ -102,6 +102,31 @@ class LogLinesRecorded(Struct, frozen=True, gc=False):
     source: str = ""
 
 
+class LogTemplateAdded(Struct, frozen=True, gc=False):
+    """A kind of line was seen for the first time, on ``asset``; ``text`` has ``<*>`` for what varies."""
+
+    template: str
+    program: str
+    text: str
+    asset: str
+    severity: int
+    example: str = ""
+
+
+class LogTemplateGeneralised(Struct, frozen=True, gc=False):
+    """A line fits a template but for a word: ``text`` has a wildcard more from here on."""
+
+    template: str
+    text: str
+
+
+class LogTemplateRetired(Struct, frozen=True, gc=False):
+    """A template is followed no longer; a line like it founds another one."""
+
+    template: str
+    reason: str
+
+
 class TrapReceived(Struct, frozen=True, gc=False):
     """An SNMP notification: its trap OID and its varbinds as (OID, value text)."""
 
@@ -444,6 +469,9 @@ AnyEvent = (
     | DeviceLost
     | SamplesRecorded
     | LogLinesRecorded
+    | LogTemplateAdded
+    | LogTemplateGeneralised
+    | LogTemplateRetired
     | TrapReceived
     | GapRecorded
     | InputRejected

@@ -6,7 +6,6 @@ newest events follow each other without a hole. The thorough one reads everythin
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import apsw
 
@@ -82,7 +81,7 @@ def _everywhere(connection: apsw.Connection, archive: Path | None) -> list[str]:
     head = int(connection.execute(LAST_POSITION).get)
     for start in range(0, head, 100_000):
         faults += _holes(connection, start, min(head, start + 100_000))
-    return list(dict.fromkeys(faults)) + _versions(connection) + _segments(connection, archive)
+    return list(dict.fromkeys(faults)) + _segments(connection, archive)
 
 
 def _holes(connection: apsw.Connection, after: int, end: int) -> list[str]:
@@ -106,17 +105,6 @@ def _orphans(connection: apsw.Connection, head: int) -> list[str]:
     )
     found = connection.execute(query, (head - NEWEST_EVENTS,)).fetchall()
     return [f"position {position}: its stream is missing" for (position,) in found]
-
-
-def _versions(connection: apsw.Connection) -> list[str]:
-    """Streams whose version is not that of their newest event; a stream may have lost all to retention."""
-    query = (
-        "SELECT name, s.version, found FROM stream s "
-        "JOIN (SELECT stream_id, max(version) AS found FROM event GROUP BY stream_id) ON stream_id = s.id "
-        f"WHERE found > s.version LIMIT {MAX_FAULTS}"
-    )
-    found = cast("list[tuple[str, int, int]]", connection.execute(query).fetchall())
-    return [f"stream {name!r} is at version {version}, its events at {last}" for name, version, last in found]
 
 
 def _segments(connection: apsw.Connection, archive: Path | None) -> list[str]:

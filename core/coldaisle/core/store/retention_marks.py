@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import apsw
 
+from coldaisle.core.store.sqlite_streams import note_versions
 from coldaisle.core.store.sqlite_writer import PUT_SETTING
+
+_STREAM_AT = "SELECT s.name FROM event e JOIN stream s ON s.id = e.stream_id WHERE e.position = ?"
 
 Digest = tuple[int, bytes]
 """A position and the digest of its event."""
@@ -29,5 +32,6 @@ def add_to_total(connection: apsw.Connection, category: str, what: str, count: i
 
 def remove_events(connection: apsw.Connection, digests: Sequence[Digest]) -> None:
     """Remove events, and leave their digests; in the caller's transaction."""
+    note_versions(connection, {str(connection.execute(_STREAM_AT, (at,)).get) for at, _ in digests})
     connection.executemany("INSERT OR REPLACE INTO removed VALUES(?,?)", digests)
     connection.executemany("DELETE FROM event WHERE position = ?", [(position,) for position, _ in digests])

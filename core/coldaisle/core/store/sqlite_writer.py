@@ -25,18 +25,17 @@ from coldaisle.core.store.check import check_expected, repeated_result
 from coldaisle.core.store.port import NO_STREAM_STATE, Append, Appended, StreamState
 from coldaisle.core.store.sqlite_chain import open_chain
 from coldaisle.core.store.sqlite_schema import translate
+from coldaisle.core.store.sqlite_streams import stream_row
 
 MAX_GROUP_EVENTS = 20_000
 """Events in one transaction; what comes beyond waits for the next."""
 
 _INSERT_EVENT = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
-_UPSERT_STREAM = (
-    "INSERT INTO stream(id, name, version) VALUES(?,?,?) "
-    "ON CONFLICT(id) DO UPDATE SET version=excluded.version"
-)
+_INSERT_STREAM = "INSERT INTO stream(id, name, version) VALUES(?,?,-1)"
 _UPSERT_CHECKPOINT = (
     "INSERT INTO checkpoint VALUES(?,?) ON CONFLICT(consumer) DO UPDATE SET position=excluded.position"
 )
+_HAS_ID = "SELECT 1 FROM event WHERE id = ?"
 _BY_ID = (
     "SELECT e.position, s.name, e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, x'', "
     "e.correlation_id, e.causation_id FROM event e JOIN stream s ON s.id = e.stream_id WHERE e.id = ?"
@@ -116,7 +115,7 @@ class _Group:
     def _stage(self, append: Append, careful: bool, before: list[tuple[str, _Stream | None]]) -> Appended:
         """``careful`` looks up every id; else the first one stands for all, and the id index for the rest."""
         events = append.events
-        if careful or self._find(events[0]) is not None:
+        if careful or self._repeats(events[0].id):
             repeated = repeated_result(append, [self._find(event) for event in events])
             if repeated is not None:
                 return repeated
@@ -148,9 +147,16 @@ class _Group:
             self.next_stream_id += 1
         return known
 
+    def new_streams(self) -> list[tuple[int, str]]:
+        """Id and name of the streams that begin in this group."""
+        return [(s.id, name) for name, s in self.streams.items() if s.id >= self.writer.next_stream_id]
+
     def fields(self) -> Iterator[Fields]:
         """The staged events in order, under their streams' names."""
         return ((row[0], name, *row[2:]) for name, row in self.by_id.values())
+
+    def _repeats(self, event_id: bytes) -> bool:
+        return event_id in self.by_id or self.writer.has(event_id)
 
     def _find(self, event: NewEvent) -> Recorded | None:
         staged = self.by_id.get(event.id)
@@ -203,13 +209,14 @@ class Writer:
         """A committed stream; None when there is none."""
         known = self._streams.get(name)
         if known is None:
-            row = self._connection.execute(
-                "SELECT id, version, truncate_before, tombstoned FROM stream WHERE name = ?", (name,)
-            ).fetchone()
-            if row is not None:
-                state = StreamState(row[1], row[2], bool(row[3]))
-                known = self._streams[name] = _Stream(row[0], state)
+            found = stream_row(self._connection, name)
+            if found is not None:
+                known = self._streams[name] = _Stream(*found)
         return known
+
+    def has(self, event_id: bytes) -> bool:
+        """Whether an event of this id is committed."""
+        return self._connection.execute(_HAS_ID, (event_id,)).get is not None
 
     def find(self, event_id: bytes) -> Recorded | None:
         """A committed event by id, without its data."""
@@ -301,9 +308,7 @@ class Writer:
                 except StoreError as refusal:
                     answers.append(refusal)
             connection.executemany(_INSERT_EVENT, group.rows)
-            connection.executemany(
-                _UPSERT_STREAM, [(s.id, name, s.state.version) for name, s in group.streams.items()]
-            )
+            connection.executemany(_INSERT_STREAM, group.new_streams())
             connection.executemany(_UPSERT_CHECKPOINT, [r.checkpoint for r in requests if r.checkpoint])
             if self._chain is not None and group.rows:
                 self._chain.link(connection, group.position, group.fields())

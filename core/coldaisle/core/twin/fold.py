@@ -77,6 +77,9 @@ def _apply(draft: _Draft, fact: Fact) -> None:
             draft.playbooks[name] = Playbook(name, revision, source)
         case (
             t.LogLinesRecorded()
+            | t.LogTemplateAdded()
+            | t.LogTemplateGeneralised()
+            | t.LogTemplateRetired()
             | t.TrapReceived()
             | t.GapRecorded()
             | t.InputRejected()

@@ -13,8 +13,11 @@ import time
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.events.envelope import Emit
+from coldaisle.core.redaction import Redactor
 from coldaisle.integrations.syslog.config import SyslogConfig
 from coldaisle.integrations.syslog.decode import asset_name, parse_message, udp_drops
 from coldaisle.integrations.syslog.framing import FrameCutter, Rejected
@@ -44,6 +47,7 @@ class SyslogCollector:
         self._known = frozenset(known_assets)
         self._names: dict[str, str] = {}
         self._pending = Pending(source, config.max_pending_lines, config.group_lines)
+        self._redactor = Redactor(addresses=config.mask_addresses, patterns=config.mask_patterns)
         self._arrived = asyncio.Event()
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
@@ -88,10 +92,12 @@ class SyslogCollector:
     def _accept(self, frame: bytes | Rejected, peer: str) -> None:
         now = time.time_ns()
         if isinstance(frame, Rejected):
-            self._pending.reject(f"{peer}: {frame.reason}", frame.raw, now)
+            raw = self._redactor.redact(frame.raw.decode("utf-8", "backslashreplace"))
+            self._pending.reject(f"{peer}: {frame.reason}", raw, now)
         else:
             message = parse_message(frame, now)
-            self._pending.add(self._asset(message.hostname or peer), message.line)
+            line = replace(message.line, message=self._redactor.redact(message.line.message))
+            self._pending.add(self._asset(message.hostname or peer), line)
         self._arrived.set()
         if self._pending.count >= self._config.group_lines:
             self._enough.set()

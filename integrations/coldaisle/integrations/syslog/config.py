@@ -6,7 +6,11 @@ from msgspec import Meta, Struct
 
 
 class SyslogConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """``[syslog]``: addresses to listen on as ``host:port``; an empty one is not opened."""
+    """``[syslog]``: addresses to listen on as ``host:port``; an empty one is not opened.
+
+    Secrets and e-mail addresses are always masked; IP addresses and what matches ``mask_patterns`` (RE2) on
+    request.
+    """
 
     udp: str = ""
     tcp: str = ""
@@ -16,3 +20,5 @@ class SyslogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     max_pending_lines: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
     max_connections: Annotated[int, Meta(ge=1, le=10_000)] = 256
     receive_buffer_bytes: Annotated[int, Meta(ge=4096)] = 4_194_304
+    mask_addresses: bool = False
+    mask_patterns: tuple[str, ...] = ()

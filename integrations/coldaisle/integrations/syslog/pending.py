@@ -36,13 +36,12 @@ class Pending:
         self._lines[asset].append(line)
         self.count += 1
 
-    def reject(self, reason: str, raw: bytes, now: int) -> None:
+    def reject(self, reason: str, raw: str, now: int) -> None:
         """Keep what could not be understood."""
         if len(self._rejections) >= _MAX_REJECTIONS:
             self.lose("more unreadable input than is kept", 1)
             return
-        text = raw.decode("utf-8", "backslashreplace")
-        self._rejections.append(Observation(now, InputRejected(self._source, f"syslog: {reason}", text)))
+        self._rejections.append(Observation(now, InputRejected(self._source, f"syslog: {reason}", raw)))
 
     def lose(self, reason: str, count: int) -> None:
         """Remember a loss; it becomes an event."""
