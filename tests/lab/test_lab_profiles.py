@@ -3,7 +3,8 @@
 import pytest
 
 from coldaisle.integrations.snmp.oid import encode_oid
-from coldaisle.integrations.snmp.profile import Metric, Profile, built_in_profiles, profile_for
+from coldaisle.integrations.snmp.profile import Metric, Profile, profile_for
+from coldaisle.integrations.snmp.profile_files import built_in_profiles
 from coldaisle.integrations.snmp.tags import TYPE_TAGS
 from coldaisle.lab.devices import changing_rows, fixed_rows, pdu
 from coldaisle.lab.devices.controls import change

@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from coldaisle.integrations.snmp import ProfileError, built_in_profiles, encode_oid, load_profile, tags
 from coldaisle.integrations.snmp.decode import (
+    Decoded,
     columns_of,
     decode_objects,
     decode_table,
     samples,
     scaled,
 )
-from coldaisle.integrations.snmp.profile import profile_for, profiles_in
+from coldaisle.integrations.snmp.profile import profile_for
+from coldaisle.integrations.snmp.profile_files import profiles_in
 
 RPDU = "1.3.6.1.4.1.318.1.1.26"
 LIEBERT = "1.3.6.1.4.1.476.1.42.3.4"
@@ -149,8 +151,10 @@ def test_scales_of_tenths_give_the_number_that_people_write(wire, divisor):
 def _readings(name, rows):
     profile = built_in_profiles()[name]
     varbinds = [(encode_oid(oid), tag, value) for oid, tag, value in rows]
-    readings = decode_objects(profile, varbinds)
+    decoded = Decoded()
+    decoded.take(varbinds)
+    decode_objects(profile, decoded)
     for table in profile.tables:
         walked = [[row for row in varbinds if row[0].startswith(encode_oid(root))] for root in table.columns]
-        readings |= decode_table(profile, table, columns_of(table.columns, walked))
-    return readings
+        decode_table(profile, table, columns_of(table.columns, walked), decoded)
+    return decoded.readings

@@ -146,7 +146,9 @@ def test_lines_that_cannot_be_played_are_skipped_and_counted(tmp_path):
 
 async def test_a_walk_that_snmpwalk_printed_reads_back(snmpd, tool, client, tmp_path):
     file = tmp_path / "device.snmpwalk"
-    file.write_text(await tool("snmpwalk", "-v2c", "-cpublic", "-On", f"127.0.0.1:{snmpd.port}", ".1.3.6.1.2.1.1"))
+    file.write_text(
+        await tool("snmpwalk", "-v2c", "-cpublic", "-On", f"127.0.0.1:{snmpd.port}", ".1.3.6.1.2.1.1")
+    )
     rows = _table(read_rows(file))
     walked = await client.walk(snmpd, "1.3.6.1.2.1.1")
     assert [(oid_text(oid), tag) for oid, tag, _ in walked] == [(oid, tag) for oid, (tag, _) in rows.items()]

@@ -102,7 +102,7 @@ def parse_walked(text: str) -> Row | None:
     if not kind and (value.startswith("No ") or not value):
         return None
     if not kind:
-        return oid, tags.OCTET_STRING, value.strip('"')
+        return oid, tags.OCTET_STRING, value.strip('"').encode()
     if kind not in _WALKED_TAGS:
         raise ValueError(f"unknown type {kind}")
     return oid, _WALKED_TAGS[kind], _walked_value(kind, value)
