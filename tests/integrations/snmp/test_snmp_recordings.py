@@ -22,7 +22,8 @@ MAX_REPLY_BYTES = 60_000
 
 NAMES = {
     tags.INTEGER: "INTEGER: ", tags.OBJECT_IDENTIFIER: "OID: .", tags.IP_ADDRESS: "IpAddress: ",
-    tags.TIMETICKS: "", tags.COUNTER32: "Counter32: ", tags.GAUGE32: "Gauge32: ", tags.COUNTER64: "Counter64: ",
+    tags.TIMETICKS: "", tags.COUNTER32: "Counter32: ", tags.GAUGE32: "Gauge32: ",
+    tags.COUNTER64: "Counter64: ",
 }  # fmt: skip
 
 
@@ -123,7 +124,8 @@ def test_lines_of_a_recording_become_typed_values():
 
 def test_what_snmpwalk_prints_becomes_typed_values():
     lines = [
-        ".1.3.6.1 = INTEGER: up(1)", ".1.3.6.2 = STRING: \"two\nlines\"", ".1.3.6.3 = Hex-STRING: 00 FF \n10 ",
+        ".1.3.6.1 = INTEGER: up(1)", ".1.3.6.2 = STRING: \"two\nlines\"",
+        ".1.3.6.3 = Hex-STRING: 00 FF \n10 ",
         ".1.3.6.4 = OID: .1.3.6", ".1.3.6.5 = Timeticks: (42) 0:00:00.42", '.1.3.6.6 = ""',
         ".1.3.6.7 = Gauge32: 10 milli-seconds", ".1.3.6.8 = No more variables left in this MIB View",
     ]  # fmt: skip

@@ -78,7 +78,9 @@ def decode_table(profile: Profile, table: TableProfile, rows: Columns, decoded: 
             aside = _row(rows, index, decoded)
             if metric.where_column and not applies(metric, aside):
                 continue
-            name = names.get(index, "") if names is not None else _label(metric, index)
+            name = (names or {}).get(index, "")
+            if names is None or (table.unnamed and not name):
+                name = _label(metric, index)
             full = metric_name(table, metric, name)
             if full:
                 _add(decoded, profile, metric, varbind, aside, full)
@@ -121,7 +123,7 @@ def reading(profile: Profile, metric: Metric, varbind: Varbind, aside: _Aside = 
     if metric.states:
         return next((state.value for state in metric.states if state.wire == number), None)
     number = scaled(number, metric.scale)
-    if metric.precision_column or metric.si_column or metric.factor_column:
+    if metric.scaling:
         number = _scaled_by_columns(number, metric, aside)
     return CONVERSIONS[metric.unit](number) if metric.unit else number
 
@@ -193,10 +195,12 @@ def _scaled_by_columns(number: float, metric: Metric, aside: _Aside) -> float:
         exponent += 3 * (_whole(aside, metric.si_column, SI_UNITS) - SI_UNITS)
     factor = _whole(aside, metric.factor_column)
     number = number / -factor if factor < 0 else number * (factor or 1)
+    number /= _whole(aside, metric.divisor_column) or 1
     exponent = max(-2 * MAX_DIGITS, min(exponent, 2 * MAX_DIGITS))
     return number * 10**exponent if exponent >= 0 else number / 10**-exponent
 
 
 def _whole(aside: _Aside, column: str, missing: int = 0) -> int:
     found = aside(column) if column else None
-    return found[2] if found is not None and isinstance(found[2], int) else missing
+    number = value_number(found[1], found[2]) if found is not None else None
+    return int(number) if number is not None and isfinite(number) else missing

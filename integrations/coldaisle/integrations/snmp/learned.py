@@ -47,7 +47,7 @@ class Memory:
         self._known = {asset: known for asset, known in self._known.items() if asset in assets}
 
     def save(self) -> None:
-        """Write what changed, whole or not at all. What is learned can be learned again: faults are logged."""
+        """Write what changed, whole or not at all; a fault is logged, for all can be learned again."""
         if self._path is None or not self._changed:
             return
         partly = self._path.with_suffix(".partly")

@@ -61,7 +61,7 @@ class Round(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """The questions of a profile; the GETs are encoded once. ``columns`` are those to walk, table by table."""
+    """The questions of a profile, the GETs encoded once; ``columns`` to walk, table by table."""
 
     profile: Profile
     gets: tuple[Request, ...]
@@ -89,12 +89,12 @@ async def poll(client: SnmpClient, target: Target, plan: Plan, deadline_seconds:
     asking = _Asking(client, target, plan.profile, time.monotonic() + deadline_seconds)
     for request in plan.gets:
         await asking.keep(asking.get(request))
+    decode_objects(plan.profile, asking.decoded)
     for table, columns in zip(plan.profile.tables, plan.columns, strict=True):
         if columns:
             await asking.keep(asking.walk(table, columns))
     if not asking.seen_at:
         raise asking.problems[0]
-    decode_objects(plan.profile, asking.decoded)
     problems = tuple(asking.problems)
     quality: Quality = "partial" if problems else "good"
     return Round(asking.seen_at, asking.decoded, quality, problems, frozenset(asking.needless))

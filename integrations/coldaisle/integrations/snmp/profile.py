@@ -32,15 +32,15 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
 class Metric(Struct, frozen=True, forbid_unknown_fields=True):
     """One object, or one column of a table.
 
-    ``oid`` is an instance in ``objects`` and a column in a table; ``fallback_oid`` is read where it is absent.
-    ``key`` selects the one row whose key column holds this OID, ``index_ends`` the rows whose index ends so
-    (the label is what precedes), ``where`` the rows in which ``where_column`` has one of these values. A
-    ``where_column`` that ends in ``.0`` is an object of the whole device. ``type`` is the wire type. A
-    writable metric is set at ``write_oid``, or at ``oid`` when that is empty.
+    ``oid`` is an instance in ``objects`` and a column in a table; ``fallback_oid`` is read where it is
+    absent. ``key`` selects the one row whose key column holds this OID, ``index_ends`` the rows whose index
+    ends so (the label is what precedes), ``where`` the rows in which ``where_column`` has one of these
+    values. A ``where_column`` that ends in ``.0`` is an object of the whole device. ``type`` is the wire
+    type. A writable metric is set at ``write_oid``, or at ``oid`` when that is empty.
 
     Scale: ``scale`` always; ``precision_column`` counts decimal digits, ``si_column`` is SensorDataScale of
-    RFC 3433 (9 is 1), ``factor_column`` multiplies, or divides where it is negative. ``unit`` is what the
-    wire speaks when that is not the unit in the metric's name: ``fahrenheit``.
+    RFC 3433 (9 is 1), ``factor_column`` multiplies, or divides where it is negative, ``divisor_column``
+    divides. ``unit`` is what the wire speaks when that is not the unit in the metric's name: ``fahrenheit``.
 
     Sanity: a value below ``low`` or above ``high`` is no value; without them, the range of the unit holds.
 
@@ -63,6 +63,7 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
     precision_column: str = ""
     si_column: str = ""
     factor_column: str = ""
+    divisor_column: str = ""
     unit: str = ""
     low: float | None = None
     high: float | None = None
@@ -82,8 +83,13 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def aside(self) -> tuple[str, ...]:
         """What is read beside the value to understand it."""
-        beside = (self.where_column, self.precision_column, self.si_column, self.factor_column)
-        return tuple(oid for oid in beside if oid)
+        return tuple(oid for oid in (self.where_column, *self.scaling) if oid)
+
+    @property
+    def scaling(self) -> tuple[str, ...]:
+        """The columns that scale the value."""
+        columns = (self.precision_column, self.si_column, self.factor_column, self.divisor_column)
+        return tuple(oid for oid in columns if oid)
 
 
 class TableProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -92,7 +98,8 @@ class TableProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     Rows are told apart by ``label``, whose value is the text in ``label_column``, else the row's index;
     without a label, by the ``key`` of each metric, found in ``key_column``. A row whose text is empty or
     not its own takes that of the first of ``label_fallbacks`` that is, then the ``mac_column``, then its
-    index. ``discontinuity_column`` says when the counters of a row began anew. ``tracked`` rows are things
+    index; one that no column names is left out, or goes by its index where ``unnamed`` rows count.
+    ``discontinuity_column`` says when the counters of a row began anew. ``tracked`` rows are things
     with an identity of their own: that one has another index is recorded.
     """
 
@@ -104,6 +111,7 @@ class TableProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     key_column: str = ""
     discontinuity_column: str = ""
     tracked: bool = False
+    unnamed: bool = False
 
     @cached_property
     def naming(self) -> tuple[str, ...]:

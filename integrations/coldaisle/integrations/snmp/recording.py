@@ -31,7 +31,7 @@ MAX_REASONS = 64
 _INTEGERS = frozenset({tags.INTEGER, *tags.UNSIGNED_MASKS})
 _WALKED = re.compile(r"(\.?[\d.]+) = (?:([A-Za-z0-9-]+): ?)?(.*)", re.DOTALL)
 _WALKED_TAGS = {
-    "INTEGER": tags.INTEGER, "Integer32": tags.INTEGER, "STRING": tags.OCTET_STRING, "BITS": tags.OCTET_STRING,
+    "INTEGER": tags.INTEGER, "STRING": tags.OCTET_STRING, "BITS": tags.OCTET_STRING,
     "Hex-STRING": tags.OCTET_STRING, "OID": tags.OBJECT_IDENTIFIER, "IpAddress": tags.IP_ADDRESS,
     "Counter32": tags.COUNTER32, "Gauge32": tags.GAUGE32,
     "Unsigned32": tags.GAUGE32, "Timeticks": tags.TIMETICKS, "Counter64": tags.COUNTER64,
