@@ -197,7 +197,8 @@ def _scaled_by_columns(number: float, metric: Metric, aside: _Aside) -> float:
     number = number / -factor if factor < 0 else number * (factor or 1)
     number /= _whole(aside, metric.divisor_column) or 1
     exponent = max(-2 * MAX_DIGITS, min(exponent, 2 * MAX_DIGITS))
-    return number * 10**exponent if exponent >= 0 else number / 10**-exponent
+    power = float(10 ** abs(exponent))
+    return number * power if exponent >= 0 else number / power
 
 
 def _whole(aside: _Aside, column: str, missing: int = 0) -> int:
