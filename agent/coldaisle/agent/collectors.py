@@ -88,7 +88,11 @@ def _syslog(config: AgentConfig) -> Collector:
 def _snmp(config: AgentConfig) -> Collector:
     from coldaisle.integrations.snmp import SnmpCollector
 
-    return Collector("snmp", SnmpCollector(config.devices, config.snmp.poll_seconds, config.agent.name).run)
+    learned_file = config.path(config.agent.data_dir) / "snmp-learned.json"
+    collector = SnmpCollector(
+        config.devices, config.snmp.poll_seconds, config.agent.name, learned_file=learned_file
+    )
+    return Collector("snmp", collector.run)
 
 
 def _traps(config: AgentConfig) -> Collector:

@@ -8,7 +8,7 @@ of rows exist, so they are read as a stream with a bound.
 
 import bz2
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import IO
 
 from coldaisle.core.errors import ConfigError
 from coldaisle.integrations.snmp import tags
-from coldaisle.integrations.snmp.ber import Value, Varbind, Wire
+from coldaisle.integrations.snmp.ber import Value, Varbind
 from coldaisle.integrations.snmp.errors import InvalidOid
-from coldaisle.integrations.snmp.oid import encode_oid
+from coldaisle.integrations.snmp.oid import encode_oid, oid_text
 
 Row = tuple[str, int, Value]
 """One object: OID, tag, and a value that a responder's Table takes."""
@@ -76,11 +76,6 @@ def read_table(path: Path, max_rows_count: int = MAX_ROWS_COUNT) -> dict[str, tu
     return {oid: (tag, value) for oid, tag, value in islice(read_rows(path), max_rows_count)}
 
 
-def varbinds_of(rows: Mapping[str, tuple[int, Value]]) -> list[Varbind]:
-    """Rows as a client would decode them, in the order of their OIDs' octets within each column."""
-    return [(encode_oid(oid), tag, _wire(tag, value)) for oid, (tag, value) in rows.items()]
-
-
 def parse_recorded(line: str) -> Row | None:
     """One line of an ``.snmprec``; None for an empty one or a comment. Raises ValueError."""
     if not line or line.startswith("#"):
@@ -106,6 +101,19 @@ def parse_walked(text: str) -> Row | None:
     if kind not in _WALKED_TAGS:
         raise ValueError(f"unknown type {kind}")
     return oid, _WALKED_TAGS[kind], _walked_value(kind, value)
+
+
+def recorded_line(varbind: Varbind) -> str:
+    """A decoded varbind as a line of an ``.snmprec``; octets that are not plain text in hexadecimal."""
+    oid, tag, value = varbind
+    if tag == tags.OBJECT_IDENTIFIER and isinstance(value, bytes):
+        return f"{oid_text(oid)}|{tag}|{oid_text(value)}"
+    if isinstance(value, bytes):
+        is_plain = value.isascii() and value.decode("ascii").isprintable() and tag == tags.OCTET_STRING
+        return (
+            f"{oid_text(oid)}|{tag}|{value.decode()}" if is_plain else f"{oid_text(oid)}|{tag}x|{value.hex()}"
+        )
+    return f"{oid_text(oid)}|{tag}|{'' if value is None else value}"
 
 
 def _varied(module: str, value: str) -> str:
@@ -159,14 +167,6 @@ def _walked_value(kind: str, value: str) -> Value:
     if kind == "STRING":
         return (value[1:-1] if value[:1] == value[-1:] == '"' else value).encode("utf-8", "surrogateescape")
     return value.removeprefix(".").strip()
-
-
-def _wire(tag: int, value: Value) -> Wire:
-    if not isinstance(value, str):
-        return value
-    if tag == tags.OBJECT_IDENTIFIER:
-        return encode_oid(value)
-    return bytes(map(int, value.split("."))) if tag == tags.IP_ADDRESS else value.encode()
 
 
 def _is_walk(path: Path) -> bool:
