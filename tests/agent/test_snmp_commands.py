@@ -1,5 +1,7 @@
 """``coldaisle snmp``, as a person runs it: against our responder, recordings, Debian's snmpd, and a MIB."""
 
+import asyncio
+import os
 import subprocess
 import sys
 import tomllib
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from coldaisle.agent.config import load_config
 from coldaisle.integrations.snmp import Responder, Table, load_profile, tags
 from coldaisle.integrations.snmp.recording import read_table
 
@@ -27,7 +30,8 @@ acmeOutletTable OBJECT-TYPE SYNTAX SEQUENCE OF AcmeOutletEntry
 acmeOutletEntry OBJECT-TYPE SYNTAX AcmeOutletEntry
     MAX-ACCESS not-accessible STATUS current DESCRIPTION "SECRET PROSE" INDEX { acmeOutletIndex }
     ::= { acmeOutletTable 1 }
-AcmeOutletEntry ::= SEQUENCE { acmeOutletIndex Integer32, acmeOutletName DisplayString, acmeOutletUses Counter32 }
+AcmeOutletEntry ::= SEQUENCE {
+    acmeOutletIndex Integer32, acmeOutletName DisplayString, acmeOutletUses Counter32 }
 acmeOutletIndex OBJECT-TYPE SYNTAX Integer32
     MAX-ACCESS not-accessible STATUS current DESCRIPTION "SECRET PROSE" ::= { acmeOutletEntry 1 }
 acmeOutletName OBJECT-TYPE SYNTAX DisplayString
@@ -47,9 +51,6 @@ def recording(name: str) -> Path:
 
 async def snmp(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Exit code, output and errors of a command, run beside the devices of this loop."""
-    import asyncio
-    import os
-
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "coldaisle.cli", "snmp", *arguments,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment},
@@ -126,7 +127,8 @@ async def test_a_silent_device_is_one_line(device):
     ("arguments", "reason"),
     [(("get", "host:x", "1.3.6"), "host:port"), (("set", "h", "1.3.6", "colour", "1"), "no type"),
      (("profile", "test"), "ADDRESS"), (("profile", "show", "nope"), "known: "),
-     (("translate", "1.3.6.1.9.9.9"), "no profile has"), (("profile", "test", "h", "--profile", "nope"), "known: ")],
+     (("translate", "1.3.6.1.9.9.9"), "no profile has"),
+     (("profile", "test", "h", "--profile", "nope"), "known: ")],
 )  # fmt: skip
 async def test_a_wrong_command_says_what_to_do(arguments, reason):
     code, _, errors = await snmp(*arguments)
@@ -201,7 +203,8 @@ async def test_a_mib_becomes_a_profile_without_its_prose(tmp_path):
     profile = load_profile(output, "acme.toml")
     assert profile.match == ("1.3.6.1.4.1.99999",)
     assert {(m.metric, m.oid, m.scale) for m in profile.metrics} == {
-        ("acme_supply_temp_celsius", "1.3.6.1.4.1.99999.1.0", 0.1), ("acme_fan", "1.3.6.1.4.1.99999.2.0", 1.0),
+        ("acme_supply_temp_celsius", "1.3.6.1.4.1.99999.1.0", 0.1),
+        ("acme_fan", "1.3.6.1.4.1.99999.2.0", 1.0),
         ("acme_outlet_uses_total", "1.3.6.1.4.1.99999.3.1.3", 1.0),
     }  # fmt: skip
     assert [state.name for m in profile.metrics for state in m.states] == ["off", "on"]
@@ -228,3 +231,19 @@ async def test_without_pysmi_the_command_names_what_to_install(tmp_path):
     code, _, errors = await snmp("compile", str(file), PYTHONPATH=str(tmp_path))
     assert code != 0
     assert "pip install 'coldaisle[pysnmp]'" in errors
+
+
+async def test_discover_prints_a_table_and_an_inventory_that_the_agent_takes(device, tmp_path):
+    device.table.update({"1.3.6.1.2.1.1.5.0": (tags.OCTET_STRING, b"pdu-1.example.net")})
+    code, output, errors = await snmp(
+        "discover", "127.0.0.0/30", "--port", str(device.port), "--timeout", "0.2", "--rate", "500"
+    )
+    assert code == 0, errors
+    assert output.splitlines()[0] == "# 1 devices answered"
+    (tmp_path / "found.toml").write_text(output)
+    (tmp_path / "agent.toml").write_text('[agent]\nname = "agent-1"\ninventory = ["found.toml"]\n')
+    config = load_config(tmp_path / "agent.toml")
+    assert [(d.asset, d.address, d.profile) for d in config.devices] == [
+        ("pdu-1", f"127.0.0.1:{device.port}", "generic")
+    ]
+    assert [asset.name for asset in config.assets] == ["pdu-1"]

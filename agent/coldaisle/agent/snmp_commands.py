@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coldaisle.agent.snmp_discover_commands import discover
 from coldaisle.agent.snmp_options import access, asked, known_profiles, profiles_option, told
 from coldaisle.agent.snmp_profile_commands import profile
 
@@ -21,10 +22,11 @@ _NUMBERS = ("integer", "counter32", "gauge32", "timeticks", "counter64")
 
 @click.group()
 def snmp() -> None:
-    """Ask devices over SNMP, and test profiles on them."""
+    """Ask devices over SNMP, test profiles on them, and find them."""
 
 
 snmp.add_command(profile)
+snmp.add_command(discover)
 
 
 @snmp.command()

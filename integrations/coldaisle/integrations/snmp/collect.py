@@ -60,7 +60,8 @@ class SnmpCollector:
 
     def _watch(self, client: SnmpClient, device: DeviceConfig, emit: Emit, memory: Memory) -> DeviceWatch:
         poll_seconds = device.poll_seconds or self._poll_seconds
-        return DeviceWatch(client, device, poll_seconds, self._agent, self._profiles, emit, memory)
+        known = [device.asset for device in self._devices]
+        return DeviceWatch(client, device, poll_seconds, self._agent, self._profiles, emit, memory, known)
 
 
 async def _keep(memory: Memory) -> None:

@@ -2,9 +2,8 @@
 
 import asyncio
 import hashlib
-import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import structs
 
@@ -15,9 +14,11 @@ from coldaisle.integrations.snmp.config import DeviceConfig, read_target
 from coldaisle.integrations.snmp.decode import samples
 from coldaisle.integrations.snmp.errors import SnmpError
 from coldaisle.integrations.snmp.learned import Indexes, Learned, Memory
+from coldaisle.integrations.snmp.naming import row_asset
 from coldaisle.integrations.snmp.poll import Plan, Round, identify, malformed, plan_for, poll
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.rates import Life, Rates, ran_on
+from coldaisle.integrations.snmp.topology import TopologyEvent, read_surroundings, topology_events
 
 MAX_BACKOFF_SECONDS = 300.0
 MAX_REMEMBERED_REASONS = 16
@@ -27,8 +28,8 @@ MAX_REJECTED_BYTES = 128
 RELEARN_SECONDS = 3_600.0
 """How long columns that brought nothing are not asked for."""
 
-MAX_ASSET_CHARACTERS = 128
-_NOT_IN_ASSETS = re.compile(r"[^A-Za-z0-9._:-]")
+TOPOLOGY_SECONDS = 3_600.0
+"""Between two looks at a device's neighbours and parts, where they are asked for."""
 
 
 class DeviceWatch:
@@ -43,6 +44,7 @@ class DeviceWatch:
         profiles: Mapping[str, Profile],
         emit: Emit,
         memory: Memory | None = None,
+        known_assets: Collection[str] = (),
     ) -> None:
         self._client = client
         self._device = device
@@ -52,6 +54,9 @@ class DeviceWatch:
         self._profiles = profiles
         self._emit = emit
         self._memory = memory or Memory()
+        self._known_assets = known_assets
+        self._topology: list[TopologyEvent] = []
+        self._topology_due = 0.0
         self._plan: Plan | None = None
         self._without: frozenset[str] = frozenset()
         self._reached: bool | None = None
@@ -115,6 +120,17 @@ class DeviceWatch:
         readings = found.readings | self._rates.take(found.life, found.decoded.counts, found.readings)
         for event in samples(self._device.asset, self._device.measures, readings, found.quality):
             await self._say(found.time, event)
+        if self._device.topology and time.monotonic() >= self._topology_due:
+            await self._look_around(found.time)
+
+    async def _look_around(self, moment: int) -> None:
+        """Tell the links and parts that were not told before; what is gone may be a table that was cut."""
+        self._topology_due = time.monotonic() + TOPOLOGY_SECONDS
+        around = await read_surroundings(self._client, self._target)
+        for event in topology_events(self._device.asset, around, self._known_assets):
+            if event not in self._topology:
+                self._topology.append(event)
+                await self._say(moment, event)
 
     async def _learn(self, found: Round) -> None:
         """Keep where rows lie, and replace the plan when other columns are to be asked for."""
@@ -177,11 +193,6 @@ def renumbered(asset: str, known: Indexes, found: Indexes) -> list[AssetObserved
         for name, index in rows.items()
         if (before := known.get(label, {}).get(name, index)) != index
     ]  # fmt: skip
-
-
-def row_asset(asset: str, name: str) -> str:
-    """The id of a part of a device, such as an interface."""
-    return _NOT_IN_ASSETS.sub("-", f"{asset}:{name}")[:MAX_ASSET_CHARACTERS]
 
 
 def start_offset(asset: str) -> float:

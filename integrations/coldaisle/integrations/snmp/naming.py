@@ -1,5 +1,6 @@
 """How the rows of a table are told apart: by a text that stays when their numbers change. Pure."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -9,6 +10,8 @@ from coldaisle.integrations.snmp.profile import Metric, TableProfile
 from coldaisle.integrations.snmp.tags import OBJECT_IDENTIFIER
 
 MAX_LABEL_CHARACTERS = 128
+MAX_ASSET_CHARACTERS = 128
+_NOT_IN_ASSETS = re.compile(r"[^A-Za-z0-9._:-]")
 
 Names = dict[bytes, str]
 
@@ -36,6 +39,11 @@ def metric_name(table: TableProfile, metric: Metric, row: str) -> str:
 def labelled(metric: str, label: str, row: str) -> str:
     """A metric's name with one label."""
     return f'{metric}{{{label}="{_escaped(row)}"}}'
+
+
+def row_asset(asset: str, name: str) -> str:
+    """The id of a part of a device, such as an interface."""
+    return _NOT_IN_ASSETS.sub("-", f"{asset}:{name}")[:MAX_ASSET_CHARACTERS]
 
 
 def index_text(index: bytes) -> str:
