@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from coldaisle.core.events.types import Quality, SamplesRecorded
 from coldaisle.integrations.snmp.ber import Varbind, value_number
-from coldaisle.integrations.snmp.naming import index_text, metric_name, row_names
+from coldaisle.integrations.snmp.naming import index_text, labelled, metric_name, row_names
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.profile import Metric, Profile, TableProfile
 from coldaisle.integrations.snmp.tags import ABSENT
@@ -73,20 +73,19 @@ def decode_objects(profile: Profile, decoded: Decoded) -> None:
 def decode_table(profile: Profile, table: TableProfile, rows: Columns, decoded: Decoded) -> None:
     """The rows of one table; a row whose name is not (yet) known is left out."""
     names = row_names(table, rows)
+    suffixes = _suffixes(table, names)
+    began = _whole_column(rows.get(table.discontinuity_column, {}))
     for metric in table.metrics:
         for index, varbind in _cells(metric, rows):
-            aside = _row(rows, index, decoded)
+            aside = _row(rows, index, decoded) if metric.aside else _nothing
             if metric.where_column and not applies(metric, aside):
                 continue
-            name = (names or {}).get(index, "")
-            if names is None or (table.unnamed and not name):
-                name = _label(metric, index)
-            full = metric_name(table, metric, name)
+            suffix = suffixes.get(index)
+            full = metric.metric + suffix if suffix else _full_name(table, metric, names, index)
             if full:
                 _add(decoded, profile, metric, varbind, aside, full)
                 if metric.rate and isinstance(varbind[2], int):
-                    began = _began(table, rows, index)
-                    decoded.counts[full] = Count(metric, varbind[1], varbind[2], index, began)
+                    decoded.counts[full] = Count(metric, varbind[1], varbind[2], index, began.get(index))
     if table.tracked and names is not None:
         decoded.indexes[table.label] = {name: index_text(index) for index, name in names.items()}
 
@@ -161,9 +160,20 @@ def _cells(metric: Metric, rows: Columns) -> Iterable[tuple[bytes, Varbind]]:
     )
 
 
-def _label(metric: Metric, index: bytes) -> str:
-    text = index_text(index)
-    return text.removesuffix(f".{metric.index_ends}") if metric.index_ends else text
+def _suffixes(table: TableProfile, names: Mapping[bytes, str] | None) -> Mapping[bytes, str]:
+    """The label of each row with a name, written once for all its metrics."""
+    if names is None or table.key_column:
+        return {}
+    return {index: labelled("", table.label, name) for index, name in names.items() if name}
+
+
+def _full_name(table: TableProfile, metric: Metric, names: Mapping[bytes, str] | None, index: bytes) -> str:
+    """The name of a metric in a row that is told apart by its key or index; empty where it is left out."""
+    name = (names or {}).get(index, "")
+    if names is None or (table.unnamed and not name):
+        name = index_text(index)
+        name = name.removesuffix(f".{metric.index_ends}") if metric.index_ends else name
+    return metric_name(table, metric, name)
 
 
 def _row(rows: Columns, index: bytes, decoded: Decoded) -> _Aside:
@@ -184,9 +194,8 @@ def _add(
     decoded.readings[name] = value
 
 
-def _began(table: TableProfile, rows: Columns, index: bytes) -> int | None:
-    found = rows.get(table.discontinuity_column, {}).get(index)
-    return found[2] if found is not None and isinstance(found[2], int) else None
+def _whole_column(cells: Mapping[bytes, Varbind]) -> Mapping[bytes, int]:
+    return {index: cell[2] for index, cell in cells.items() if isinstance(cell[2], int)}
 
 
 def _scaled_by_columns(number: float, metric: Metric, aside: _Aside) -> float:

@@ -29,7 +29,7 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     command: int | None = None
 
 
-class Metric(Struct, frozen=True, forbid_unknown_fields=True):
+class Metric(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One object, or one column of a table.
 
     ``oid`` is an instance in ``objects`` and a column in a table; ``fallback_oid`` is read where it is
@@ -73,19 +73,19 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
     rate_limit: str = ""
     rate_limit_scale: float = 1.0
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[float, float] | None:
         """The sanity range in force; None for states and counts without one."""
         low, high = range_of(self.metric) or (float("-inf"), float("inf"))
         found = (low if self.low is None else self.low, high if self.high is None else self.high)
         return None if found == (float("-inf"), float("inf")) else found
 
-    @property
+    @cached_property
     def aside(self) -> tuple[str, ...]:
         """What is read beside the value to understand it."""
         return tuple(oid for oid in (self.where_column, *self.scaling) if oid)
 
-    @property
+    @cached_property
     def scaling(self) -> tuple[str, ...]:
         """The columns that scale the value."""
         columns = (self.precision_column, self.si_column, self.factor_column, self.divisor_column)

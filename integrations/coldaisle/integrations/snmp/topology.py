@@ -16,12 +16,13 @@ from coldaisle.integrations.snmp.discover import as_asset
 from coldaisle.integrations.snmp.errors import SnmpError
 from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.naming import row_asset
-from coldaisle.integrations.snmp.oid import decode_arcs
+from coldaisle.integrations.snmp.oid import decode_arcs, encode_arcs
 
 LLDP_REMOTE = "1.0.8802.1.1.2.1.4.1.1"
 LLDP_LOCAL_PORT = "1.0.8802.1.1.2.1.3.7.1"
 CDP = "1.3.6.1.4.1.9.9.23.1.2.1.1"
 IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
+IF_MAC = "1.3.6.1.2.1.2.2.1.6"
 BRIDGE_PORT = "1.3.6.1.2.1.17.1.4.1.2"
 FORWARDING = "1.3.6.1.2.1.17.4.3.1.2"
 VLAN_FORWARDING = "1.3.6.1.2.1.17.7.1.2.2.1.2"
@@ -29,9 +30,9 @@ ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
 
 TABLES: tuple[tuple[str, ...], ...] = (
     tuple(f"{LLDP_REMOTE}.{column}" for column in (5, 7, 8, 9)),
-    tuple(f"{LLDP_LOCAL_PORT}.{column}" for column in (3, 4)),
+    tuple(f"{LLDP_LOCAL_PORT}.{column}" for column in (2, 3, 4)),
     tuple(f"{CDP}.{column}" for column in (6, 7)),
-    (IF_NAME,), (BRIDGE_PORT,), (FORWARDING,), (VLAN_FORWARDING,),
+    (IF_NAME,), (IF_MAC,), (BRIDGE_PORT,), (FORWARDING,), (VLAN_FORWARDING,),
     tuple(f"{ENTITY}.{column}" for column in (2, 4, 5, 7, 11, 13)),
 )  # fmt: skip
 """LLDP-MIB, CISCO-CDP-MIB, RFC 2863, RFC 4188, RFC 4363, RFC 6933."""
@@ -41,6 +42,9 @@ PART_KINDS = {3: "chassis", 6: "power_supply", 7: "fan", 9: "module", 11: "stack
 """Classes of entPhysicalClass that are parts one can hold (RFC 6933)."""
 
 MAC_OCTETS = 6
+MAC_TEXT_CHARACTERS = 17
+MAC_SUBTYPE = 3
+"""The LldpPortIdSubtype that is a MAC address."""
 
 TopologyEvent = AssetLinked | AssetObserved
 
@@ -120,12 +124,23 @@ def _lldp(rows: Columns) -> Iterable[Neighbour]:
 
 
 def _local_port(rows: Columns, number: int) -> str:
-    """The name of a local port; only a device without the table of local ports means an ifIndex."""
-    for column in (3, 4):
-        for index, port in rows.get(f"{LLDP_LOCAL_PORT}.{column}", {}).items():
-            if decode_arcs(index) == (number,) and (text := _text(port)):
-                return text
-    return _if_name(rows, number)
+    """The name of a local port; only without the table of local ports its number means an ifIndex.
+
+    Devices identify a port by name, by MAC address or by a number of theirs, which then is an ifIndex.
+    """
+    said = _cell(rows, f"{LLDP_LOCAL_PORT}.3", number)
+    if said is None:
+        return _if_name(rows, number)
+    kind = _cell(rows, f"{LLDP_LOCAL_PORT}.2", number)
+    text = _text_of_mac(said) if kind is not None and kind[2] == MAC_SUBTYPE else ""
+    text = text if len(text) == MAC_TEXT_CHARACTERS else _text(said)
+    macs = {decode_arcs(index)[0]: _text_of_mac(mac) for index, mac in rows.get(IF_MAC, {}).items()}
+    bearers = [index for index, mac in macs.items() if mac == text.lower()]
+    if bearers:  # a bundle and its member share an address: the number decides
+        return _if_name(rows, number if number in bearers else bearers[0])
+    if text.isdecimal():
+        return _if_name(rows, int(text))
+    return text or _text(_cell(rows, f"{LLDP_LOCAL_PORT}.4", number))
 
 
 def _cdp(rows: Columns) -> Iterable[Neighbour]:
@@ -163,10 +178,15 @@ def _parts(rows: Columns) -> Iterable[Part]:
 
 
 def _if_name(rows: Columns, number: int) -> str:
-    for index, name in rows.get(IF_NAME, {}).items():
-        if decode_arcs(index) == (number,):
-            return _text(name)
-    return str(number)
+    return _text(_cell(rows, IF_NAME, number)) or str(number)
+
+
+def _cell(rows: Columns, column: str, number: int) -> Varbind | None:
+    return rows.get(column, {}).get(encode_arcs((number,)))
+
+
+def _text_of_mac(row: Varbind) -> str:
+    return row[2].hex(":") if isinstance(row[2], bytes) else ""
 
 
 def _text(row: Varbind | None) -> str:
