@@ -36,6 +36,8 @@ def built_in_profiles() -> Mapping[str, Profile]:
 
 def profiles_in(folder: Path) -> Mapping[str, Profile]:
     """The built-in profiles and, over them, those of a site's own folder. Raises ProfileError."""
+    if not folder.is_dir():
+        raise ProfileError(f"{folder} is no folder of profiles; correct the path")
     own = [load_profile(_read(path), path.name) for path in sorted(folder.glob("*.toml"))]
     return all_extended({**_shipped(), **{profile.name: profile for profile in own}})
 
