@@ -22,7 +22,7 @@ _NUMBERS = ("integer", "counter32", "gauge32", "timeticks", "counter64")
 
 @click.group()
 def snmp() -> None:
-    """Ask devices over SNMP, test profiles on them, and find them."""
+    """Ask devices over SNMP, test profiles, and find devices."""
 
 
 snmp.add_command(profile)

@@ -41,7 +41,7 @@ COMMANDS: CommandTable = {
     "agent": ("coldaisle.agent.commands:agent", "Collect from this host and the devices that it can reach."),
     "snmp": (
         "coldaisle.agent.snmp_commands:snmp",
-        "Ask devices over SNMP, test profiles on them, and find them.",
+        "Ask devices over SNMP, test profiles, and find devices.",
     ),
     "lab": ("coldaisle.lab.commands:lab", "Run a simulated hall that speaks real protocols."),
     "completion": ("coldaisle.cli.commands.completion:completion", "Print a shell completion script."),
