@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from coldaisle.agent.collectors import collectors_of
 from coldaisle.agent.commands import agent
 from coldaisle.agent.config import AgentConfig, load_config
 from coldaisle.agent.inventory import inventory_events
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.events.types import AssetLinked, AssetObserved
 from coldaisle.integrations.host.collect import host_asset
+from coldaisle.integrations.snmp import ProfileError
 
 MINIMAL = '[agent]\nname = "edge-1"\n'
 WHOLE = """
@@ -196,3 +198,16 @@ def test_check_fails_with_the_error_in_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(agent, ["check", "--config", str(tmp_path / "agent.toml")])
     assert result.exit_code == 1
     assert "missing key `name`" in result.output
+
+
+def test_a_site_s_profiles_are_known_to_collectors_and_a_missing_folder_is_named(tmp_path):
+    file = tmp_path / "agent.toml"
+    file.write_text(f'{MINIMAL}inventory = ["i.toml"]\n[snmp]\nprofiles = "own"\n')
+    (tmp_path / "i.toml").write_text(
+        '[[devices]]\nasset = "pdu-1"\naddress = "127.0.0.1:1161"\nprofile = "mine"\n'
+    )
+    with pytest.raises(ProfileError, match="own is no folder"):
+        collectors_of(load_config(file))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.toml").write_text("name = 'mine'\nkind = 'pdu'\nextends = ['apc_rpdu2']")
+    assert "snmp" in [collector.name for collector in collectors_of(load_config(file))]

@@ -3,7 +3,8 @@
 import pytest
 
 from coldaisle.integrations.snmp.oid import encode_oid
-from coldaisle.integrations.snmp.profile import Metric, Profile, built_in_profiles, profile_for
+from coldaisle.integrations.snmp.profile import Metric, Profile, profile_for
+from coldaisle.integrations.snmp.profile_files import built_in_profiles
 from coldaisle.integrations.snmp.tags import TYPE_TAGS
 from coldaisle.lab.devices import changing_rows, fixed_rows, pdu
 from coldaisle.lab.devices.controls import change
@@ -12,7 +13,9 @@ from coldaisle.lab.hall import Hall, build_hall
 from coldaisle.lab.inputs import healthy
 from coldaisle.lab.plant import Plant, first_plant
 
-KINDS = {"crac-1": "liebert_crac", "pdu-a01-a": "apc_rpdu2", "ups-b": "ups", "switch-2": "if_mib"}
+KINDS = {"crac-1": "liebert_crac", "pdu-a01-a": "apc_rpdu2", "ups-b": "ups", "switch-2": "arista"}
+OBJECTS = {"crac-1": 8, "pdu-a01-a": 7, "ups-b": 15, "switch-2": 10}
+"""How many entries of its profile each device has at least."""
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +37,11 @@ def found_profile(rows: Rows) -> Profile:
     return profile_for(encode_oid(str(rows["1.3.6.1.2.1.1.2.0"][1])), built_in_profiles())
 
 
-def tag_of(rows: Rows, metric: Metric, *, is_column: bool) -> int:
-    oid = next(oid for oid in rows if (oid.startswith(f"{metric.oid}.") if is_column else oid == metric.oid))
-    return rows[oid][0]
+def tag_of(rows: Rows, metric: Metric, *, is_column: bool) -> int | None:
+    oid = next(
+        (oid for oid in rows if (oid.startswith(f"{metric.oid}.") if is_column else oid == metric.oid)), None
+    )
+    return None if oid is None else rows[oid][0]
 
 
 @pytest.mark.parametrize(("device", "profile"), KINDS.items())
@@ -46,17 +51,20 @@ def test_a_device_is_recognised_by_its_object_id(
     assert found_profile(rows_of(hall, rested, device)).name == profile
 
 
-@pytest.mark.parametrize("device", KINDS)
-def test_a_device_has_every_object_of_its_profile_in_its_wire_type(
-    hall: Hall, rested: Plant, device: str
+@pytest.mark.parametrize(("device", "count"), OBJECTS.items())
+def test_a_device_has_objects_of_its_profile_in_their_wire_types(
+    hall: Hall, rested: Plant, device: str, count: int
 ) -> None:
+    """A profile knows more than a device of the lab has; what it has, it has rightly."""
     rows = rows_of(hall, rested, device)
     profile = found_profile(rows)
-    for metric in profile.objects:
-        assert tag_of(rows, metric, is_column=False) == TYPE_TAGS[metric.type], metric
-    for table in profile.tables:
-        for metric in table.metrics:
-            assert tag_of(rows, metric, is_column=True) == TYPE_TAGS[metric.type], metric
+    columns = [metric for table in profile.tables for metric in table.metrics]
+    found = [(metric, tag_of(rows, metric, is_column=False)) for metric in profile.objects]
+    found += [(metric, tag_of(rows, metric, is_column=True)) for metric in columns]
+    present = [(metric, tag) for metric, tag in found if tag is not None]
+    assert len(present) >= count
+    for metric, tag in present:
+        assert tag == TYPE_TAGS[metric.type], metric
 
 
 @pytest.mark.parametrize("device", KINDS)

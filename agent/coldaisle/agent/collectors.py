@@ -6,6 +6,7 @@ A protocol is imported when something is configured for it: an agent pays for wh
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -43,8 +44,11 @@ async def carriers_of(config: AgentConfig) -> AsyncIterator[dict[str, CarryOut]]
         carriers: dict[str, CarryOut] = {"notify": _notify}
         if config.devices:
             from coldaisle.integrations.snmp import SnmpActions
+            from coldaisle.integrations.snmp.profile_files import profiles_in
 
-            carriers["snmp"] = (await stack.enter_async_context(SnmpActions(config.devices))).carry_out
+            folder = _profiles_folder(config)
+            actions = SnmpActions(config.devices, profiles_in(folder) if folder else None)
+            carriers["snmp"] = (await stack.enter_async_context(actions)).carry_out
         yield carriers
 
 
@@ -88,7 +92,19 @@ def _syslog(config: AgentConfig) -> Collector:
 def _snmp(config: AgentConfig) -> Collector:
     from coldaisle.integrations.snmp import SnmpCollector
 
-    return Collector("snmp", SnmpCollector(config.devices, config.snmp.poll_seconds, config.agent.name).run)
+    learned_file = config.path(config.agent.data_dir) / "snmp-learned.json"
+    collector = SnmpCollector(
+        config.devices,
+        config.snmp.poll_seconds,
+        config.agent.name,
+        profiles_folder=_profiles_folder(config),
+        learned_file=learned_file,
+    )
+    return Collector("snmp", collector.run)
+
+
+def _profiles_folder(config: AgentConfig) -> Path | None:
+    return config.path(config.snmp.profiles) if config.snmp.profiles else None
 
 
 def _traps(config: AgentConfig) -> Collector:

@@ -42,9 +42,10 @@ class TrapsSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SnmpSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """``[snmp]``: the interval of devices that state none of their own."""
+    """``[snmp]``: the interval of devices that state none of their own, and a folder of own profiles."""
 
     poll_seconds: Seconds = 10.0
+    profiles: str = ""
 
 
 class FileSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -47,6 +47,10 @@ COMMANDS: CommandTable = {
         "Look after a store's file: back up, check, thin out, archive, copy, salvage.",
     ),
     "agent": ("coldaisle.agent.commands:agent", "Collect from this host and the devices that it can reach."),
+    "snmp": (
+        "coldaisle.agent.snmp_commands:snmp",
+        "Ask devices over SNMP, test profiles, and find devices.",
+    ),
     "lab": ("coldaisle.lab.commands:lab", "Run a simulated hall that speaks real protocols."),
     "completion": ("coldaisle.cli.commands.completion:completion", "Print a shell completion script."),
     "help": ("coldaisle.cli.commands.help:help_topic", "Explain a topic, such as exit-codes."),

@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,27 @@ def peer_binary(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
+
+
+def recordings() -> list[Path]:
+    """The public recordings of snmpsim-data (BSD-2), in the order of their names."""
+    spec = find_spec("snmpsim_data")
+    assert spec is not None, "snmpsim-data is a test dependency"
+    return sorted(Path(spec.submodule_search_locations[0]).rglob("*.snmprec*"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that take ``each_recording`` run once for each."""
+    if "each_recording" in metafunc.fixturenames:
+        paths = recordings()
+        metafunc.parametrize("each_recording", paths, ids=[path.name.partition(".")[0] for path in paths])
+
+
+@pytest.fixture
+def recording() -> Callable[[str], Path]:
+    """A recording by its name, without its endings."""
+    known = {path.name.partition(".")[0]: path for path in recordings()}
+    return lambda name: known[name]
 
 
 class ScriptedDevice(asyncio.DatagramProtocol):

@@ -18,8 +18,8 @@ from coldaisle.integrations.snmp import (
     built_in_profiles,
     tags,
 )
-from coldaisle.integrations.snmp.collect import DeviceWatch, next_due, start_offset
 from coldaisle.integrations.snmp.config import host_and_port, read_target, write_target
+from coldaisle.integrations.snmp.device_watch import DeviceWatch, next_due, start_offset
 from coldaisle.integrations.snmp.message import decode, encode
 
 RPDU = "1.3.6.1.4.1.318.1.1.26"

@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from coldaisle.integrations.snmp import ProfileError, built_in_profiles, encode_oid, load_profile, tags
 from coldaisle.integrations.snmp.decode import (
+    Decoded,
     columns_of,
     decode_objects,
     decode_table,
     samples,
     scaled,
 )
-from coldaisle.integrations.snmp.profile import profile_for, profiles_in
+from coldaisle.integrations.snmp.profile import profile_for
+from coldaisle.integrations.snmp.profile_files import profiles_in
 
 RPDU = "1.3.6.1.4.1.318.1.1.26"
 LIEBERT = "1.3.6.1.4.1.476.1.42.3.4"
@@ -61,6 +63,7 @@ def test_a_liebert_crac_is_keyed_by_what_column_two_names():
     assert _readings("liebert_crac", VERTIV_POWER) == {
         "system_state": 1.0, "cooling_state": 0.0, "alarm_active": 0.0, "cooling_percent": 0.0,
         "fan_percent": 100.0, "return_temperature_celsius": 23.0, "supply_setpoint_celsius": 5.0,
+        "control_temperature_celsius": 23.0, "return_setpoint_celsius": 23.0,
     }  # fmt: skip
 
 
@@ -84,8 +87,8 @@ def test_interfaces_are_known_by_name_and_keep_raw_counters():
 
 
 def test_a_label_cannot_break_out_of_its_quotes():
-    rows = [(f"{IFX}.1.1", tags.OCTET_STRING, b'a"b\\c\n'), (f"{IF}.8.1", tags.INTEGER, 1)]
-    assert _readings("if_mib", rows) == {'if_oper_status{interface="a\\"b\\\\c\\n"}': 1.0}
+    rows = [(f"{IFX}.1.1", tags.OCTET_STRING, b'a"b\\c\nd'), (f"{IF}.8.1", tags.INTEGER, 1)]
+    assert _readings("if_mib", rows) == {'if_oper_status{interface="a\\"b\\\\c\\nd"}': 1.0}
 
 
 @pytest.mark.parametrize("row", [(tags.INTEGER, 2147483647), (tags.GAUGE32, 4294967295), (tags.INTEGER, 7),
@@ -98,18 +101,29 @@ def test_sentinels_unknown_states_and_text_are_no_value(row):
     ("object_id", "name"),
     [("1.3.6.1.4.1.318.1.3.4.6", "apc_rpdu2"), ("1.3.6.1.4.1.476.1.42", "liebert_crac"),
      ("1.3.6.1.4.1.705.1", "ups"), ("1.3.6.1.4.1.8072.3.2.10", "host_resources"),
-     ("1.3.6.1.4.1.30065.1.3011", "if_mib"), ("1.3.6.1.4.1.31800", "generic"), ("", "generic")],
+     ("1.3.6.1.4.1.30065.1.3011", "arista"), ("1.3.6.1.4.1.31800", "generic"), ("", "generic")],
 )  # fmt: skip
 def test_the_object_id_chooses_the_profile(object_id, name):
     assert profile_for(encode_oid(object_id), built_in_profiles()).name == name
 
 
-def test_every_entry_cites_its_source_and_names_are_unique():
+def test_every_entry_cites_its_source_and_no_two_can_apply_to_one_row():
     for profile in built_in_profiles().values():
-        metrics = [*profile.objects, *(metric for table in profile.tables for metric in table.metrics)]
-        names = [metric.metric for metric in metrics]
+        metrics = list(profile.metrics)
+        apart = [(m.metric, m.where_column, value) for m in metrics for value in m.where or ("",)]
         assert all(metric.source for metric in metrics), profile.name
-        assert len(names) == len(set(names)), profile.name
+        assert len(apart) == len(set(apart)), profile.name
+
+
+def test_every_entry_has_a_range_states_or_counts():
+    """A value without a unit in its name is an enumeration with bounds, a translated state or a count."""
+    bare = {
+        f"{profile.name}: {metric.metric}"
+        for profile in built_in_profiles().values()
+        for metric in profile.metrics
+        if metric.bounds is None and not metric.states and not metric.metric.endswith("_total")
+    }
+    assert bare == {"host_resources: host_processes"}
 
 
 @pytest.mark.parametrize(
@@ -149,8 +163,10 @@ def test_scales_of_tenths_give_the_number_that_people_write(wire, divisor):
 def _readings(name, rows):
     profile = built_in_profiles()[name]
     varbinds = [(encode_oid(oid), tag, value) for oid, tag, value in rows]
-    readings = decode_objects(profile, varbinds)
+    decoded = Decoded()
+    decoded.take(varbinds)
+    decode_objects(profile, decoded)
     for table in profile.tables:
         walked = [[row for row in varbinds if row[0].startswith(encode_oid(root))] for root in table.columns]
-        readings |= decode_table(profile, table, columns_of(table.columns, walked))
-    return readings
+        decode_table(profile, table, columns_of(table.columns, walked), decoded)
+    return decoded.readings

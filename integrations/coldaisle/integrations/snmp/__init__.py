@@ -20,7 +20,8 @@ from coldaisle.integrations.snmp.errors import (
 from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.notify import TrapListener, encode_inform, encode_trap_v2
 from coldaisle.integrations.snmp.oid import encode_oid, oid_text
-from coldaisle.integrations.snmp.profile import Profile, built_in_profiles, load_profile
+from coldaisle.integrations.snmp.profile import Profile
+from coldaisle.integrations.snmp.profile_files import built_in_profiles, load_profile
 from coldaisle.integrations.snmp.responder import Responder, Table
 
 __all__ = [

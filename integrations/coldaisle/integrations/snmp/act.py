@@ -25,7 +25,8 @@ from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.locate import locate
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.poll import identify
-from coldaisle.integrations.snmp.profile import Metric, Profile, built_in_profiles
+from coldaisle.integrations.snmp.profile import Metric, Profile
+from coldaisle.integrations.snmp.profile_files import built_in_profiles
 from coldaisle.integrations.snmp.tags import ABSENT, TYPE_TAGS
 
 ACTION = "snmp.set"

@@ -19,7 +19,8 @@ class DeviceConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``address`` is ``host``, ``host:port`` or ``[v6]:port``. An empty ``profile`` is chosen by the device's
     sysObjectID. ``poll_seconds`` 0 means the collector's. Samples of a metric in ``measures`` are recorded
-    for the asset named there, as when a PDU's probe measures the inlet of its rack.
+    for the asset named there, as when a PDU's probe measures the inlet of its rack. With ``topology`` its
+    neighbours and parts are asked for each hour.
     """
 
     asset: str
@@ -34,6 +35,7 @@ class DeviceConfig(Struct, frozen=True, forbid_unknown_fields=True):
     write_community_file: str = ""
     write_community_env: str = ""
     measures: dict[str, str] = {}
+    topology: bool = False
 
 
 def read_target(device: DeviceConfig, environment: Mapping[str, str] = os.environ) -> Target:

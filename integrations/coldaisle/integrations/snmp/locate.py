@@ -4,12 +4,11 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from coldaisle.integrations.snmp.ber import Varbind
 from coldaisle.integrations.snmp.client import SnmpClient
-from coldaisle.integrations.snmp.decode import index_text, metric_name, row_names
+from coldaisle.integrations.snmp.decode import columns_of
 from coldaisle.integrations.snmp.errors import ProfileError
 from coldaisle.integrations.snmp.exchange import Target
-from coldaisle.integrations.snmp.oid import encode_oid
+from coldaisle.integrations.snmp.naming import index_text, metric_name, row_names
 from coldaisle.integrations.snmp.profile import Metric, Profile, TableProfile
 from coldaisle.integrations.snmp.tags import TYPE_TAGS
 
@@ -44,7 +43,7 @@ class Place(Struct, frozen=True):
 
 
 async def locate(client: SnmpClient, target: Target, profile: Profile, name: str) -> Place:
-    """The place of a metric by its full name; reads the naming column of its table where there is one.
+    """The place of a metric by its full name; reads the naming columns of its table where there are some.
 
     Raises ProfileError when the profile or the device has no such metric, SnmpError when it is silent.
     """
@@ -63,10 +62,8 @@ def _columns(profile: Profile, bare: str) -> Iterable[tuple[TableProfile, Metric
 
 
 async def _index(client: SnmpClient, target: Target, table: TableProfile, metric: Metric, name: str) -> str:
-    naming = table.label_column or table.key_column
-    walked: list[Varbind] = await client.walk(target, naming or metric.oid)
-    size = len(encode_oid(naming or metric.oid))
-    indexes = {varbind[0][size:]: varbind for varbind in walked}
-    names = row_names(table, {naming: indexes}) if naming else {index: index_text(index) for index in indexes}
+    columns = tuple(oid for oid in (*table.naming, table.key_column) if oid) or (metric.oid,)
+    rows = columns_of(columns, await client.walk_table(target, columns))
+    names = row_names(table, rows) or {index: index_text(index) for index in rows[columns[0]]}
     fitting = (index for index, row in names.items() if metric_name(table, metric, row) == name)
     return next((index_text(index) for index in fitting), "")

@@ -1,40 +1,71 @@
 """One round of questions to one device: its objects in a few GETs, its tables in walks."""
 
 import time
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct
 
 from coldaisle.core.events.types import Quality
 from coldaisle.integrations.snmp.client import SnmpClient
-from coldaisle.integrations.snmp.decode import Readings, columns_of, decode_objects, decode_table
+from coldaisle.integrations.snmp.decode import (
+    Columns,
+    Decoded,
+    Readings,
+    columns_of,
+    decode_objects,
+    decode_table,
+)
 from coldaisle.integrations.snmp.errors import MalformedMessage, SnmpError, SnmpTimeout
 from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.message import Request, prepare_read
+from coldaisle.integrations.snmp.naming import row_names
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.profile import Profile, TableProfile, profile_for
+from coldaisle.integrations.snmp.rates import Life
 from coldaisle.integrations.snmp.tags import GET, OBJECT_IDENTIFIER
 
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
+SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
+ENGINE_BOOTS = "1.3.6.1.6.3.10.2.1.2.0"
+ENGINE_TIME = "1.3.6.1.6.3.10.2.1.3.0"
+LIFE_OIDS = (SYS_UPTIME, ENGINE_BOOTS, ENGINE_TIME)
+"""What tells a restart (RFC 3418, RFC 3411)."""
+
 MAX_OBJECTS_PER_GET = 20
 MAX_TABLE_ROWS_COUNT = 20_000
 
 
 class Round(Struct, frozen=True):
-    """What a round brought; ``time`` (UTC ns) is when the first reply left, ``problems`` are what failed."""
+    """What a round brought; ``time`` (UTC ns) is when the first reply left, ``problems`` are what failed.
+
+    ``needless`` are columns that brought nothing, in tables that were read to their end.
+    """
 
     time: int
-    readings: Readings
+    decoded: Decoded
     quality: Quality = "good"
     problems: tuple[SnmpError, ...] = ()
+    needless: frozenset[str] = frozenset()
+
+    @property
+    def readings(self) -> Readings:
+        """The values by metric."""
+        return self.decoded.readings
+
+    @property
+    def life(self) -> Life:
+        """What the device says of how long it runs."""
+        uptime, boots, seconds = (_number(self.decoded, oid) for oid in LIFE_OIDS)
+        return Life(self.time, uptime, boots, seconds)
 
 
 class Plan(Struct, frozen=True):
-    """The questions of a profile; the GETs are encoded once."""
+    """The questions of a profile, the GETs encoded once; ``columns`` to walk, table by table."""
 
     profile: Profile
     gets: tuple[Request, ...]
+    columns: tuple[tuple[str, ...], ...]
 
 
 async def identify(client: SnmpClient, target: Target, profiles: Mapping[str, Profile]) -> Profile:
@@ -44,12 +75,13 @@ async def identify(client: SnmpClient, target: Target, profiles: Mapping[str, Pr
     return profile_for(object_id, profiles)
 
 
-def plan_for(target: Target, profile: Profile) -> Plan:
-    """The questions to ask, in GETs of bounded size."""
-    oids = [encode_oid(metric.oid) for metric in profile.objects]
+def plan_for(target: Target, profile: Profile, needless: Collection[str] = ()) -> Plan:
+    """The questions to ask, in GETs of bounded size, without the columns known to be needless."""
+    oids = [encode_oid(oid) for oid in dict.fromkeys([*LIFE_OIDS, *profile.object_oids])]
     community = target.community.encode()
     parts = [oids[at : at + MAX_OBJECTS_PER_GET] for at in range(0, len(oids), MAX_OBJECTS_PER_GET)]
-    return Plan(profile, tuple(prepare_read(community, GET, part) for part in parts))
+    columns = tuple(_wanted(table, needless) for table in profile.tables)
+    return Plan(profile, tuple(prepare_read(community, GET, part) for part in parts), columns)
 
 
 async def poll(client: SnmpClient, target: Target, plan: Plan, deadline_seconds: float) -> Round:
@@ -57,12 +89,20 @@ async def poll(client: SnmpClient, target: Target, plan: Plan, deadline_seconds:
     asking = _Asking(client, target, plan.profile, time.monotonic() + deadline_seconds)
     for request in plan.gets:
         await asking.keep(asking.get(request))
-    for table in plan.profile.tables:
-        await asking.keep(asking.walk(table))
+    decode_objects(plan.profile, asking.decoded)
+    for table, columns in zip(plan.profile.tables, plan.columns, strict=True):
+        if columns:
+            await asking.keep(asking.walk(table, columns))
     if not asking.seen_at:
         raise asking.problems[0]
     problems = tuple(asking.problems)
-    return Round(asking.seen_at, asking.readings, "partial" if problems else "good", problems)
+    quality: Quality = "partial" if problems else "good"
+    return Round(asking.seen_at, asking.decoded, quality, problems, frozenset(asking.needless))
+
+
+def malformed(problems: Iterable[SnmpError]) -> list[MalformedMessage]:
+    """Those of the problems that bytes on the wire caused."""
+    return [problem for problem in problems if isinstance(problem, MalformedMessage)]
 
 
 @dataclass(slots=True)
@@ -74,35 +114,35 @@ class _Asking:
     profile: Profile
     ends_at: float
     seen_at: int = 0
-    readings: Readings = field(default_factory=dict)
+    decoded: Decoded = field(default_factory=Decoded)
     problems: list[SnmpError] = field(default_factory=list)
+    needless: set[str] = field(default_factory=set)
 
-    async def keep(self, question: Awaitable[Readings]) -> None:
-        """Add what a question brings; a device that has not answered at all is asked no more."""
+    async def keep(self, question: Awaitable[None]) -> None:
+        """Ask; a device that has not answered at all is asked no more."""
         try:
-            self.readings |= await question
+            await question
         except SnmpError as error:
             if not self.seen_at and isinstance(error, SnmpTimeout):
                 raise
             self.problems.append(error)
 
-    async def get(self, request: Request) -> Readings:
+    async def get(self, request: Request) -> None:
         """The objects of one GET."""
         reply = await self.client.ask(self.target, request, deadline_seconds=self.left_seconds)
         self.seen_at = self.seen_at or reply.received_at - int(reply.round_trip_seconds * 5e8)
-        return decode_objects(self.profile, reply.varbinds)
+        self.decoded.take(reply.varbinds)
 
-    async def walk(self, table: TableProfile) -> Readings:
+    async def walk(self, table: TableProfile, columns: tuple[str, ...]) -> None:
         """The rows of one table."""
         started_at = time.time_ns()
         walked = await self.client.walk_table(
-            self.target,
-            table.columns,
-            max_rows_count=MAX_TABLE_ROWS_COUNT,
-            deadline_seconds=self.left_seconds,
+            self.target, columns, max_rows_count=MAX_TABLE_ROWS_COUNT, deadline_seconds=self.left_seconds
         )
         self.seen_at = self.seen_at or started_at
-        return decode_table(self.profile, table, columns_of(table.columns, walked))
+        rows = columns_of(columns, walked)
+        decode_table(self.profile, table, rows, self.decoded)
+        self.needless |= needless_columns(table, rows)
 
     @property
     def left_seconds(self) -> float:
@@ -110,6 +150,26 @@ class _Asking:
         return self.ends_at - time.monotonic()
 
 
-def malformed(problems: Iterable[SnmpError]) -> list[MalformedMessage]:
-    """Those of the problems that bytes on the wire caused."""
-    return [problem for problem in problems if isinstance(problem, MalformedMessage)]
+def needless_columns(table: TableProfile, rows: Columns) -> set[str]:
+    """Columns without rows, fallbacks of columns that are complete, and names that no row had to take."""
+    needless = {column for column, cells in rows.items() if not cells}
+    for metric in table.metrics:
+        own, spare = rows.get(metric.oid, {}), rows.get(metric.fallback_oid, {})
+        if spare and spare.keys() <= own.keys():
+            needless.add(metric.fallback_oid)
+    first = TableProfile((), table.label, table.label_column)
+    if table.naming and row_names(first, rows) == row_names(table, rows):
+        needless.update(table.naming[1:])
+    return needless
+
+
+def _wanted(table: TableProfile, needless: Collection[str]) -> tuple[str, ...]:
+    """The columns to walk; none when all values of the table are needless."""
+    values = {oid for metric in table.metrics for oid in (metric.oid, metric.fallback_oid) if oid}
+    wanted = tuple(oid for oid in table.columns if oid not in needless)
+    return wanted if values.intersection(wanted) else ()
+
+
+def _number(decoded: Decoded, oid: str) -> int | None:
+    found = decoded.object(oid)
+    return found[2] if found is not None and isinstance(found[2], int) else None

@@ -1,0 +1,206 @@
+"""One device that is polled: its schedule, its plan, whether it answers, and what was learned of it."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Collection, Mapping
+
+from msgspec import structs
+
+from coldaisle.core.events.envelope import Emit, Observation
+from coldaisle.core.events.types import AnyEvent, AssetObserved, DeviceLost, DeviceReached, InputRejected
+from coldaisle.integrations.snmp.client import SnmpClient
+from coldaisle.integrations.snmp.config import DeviceConfig, read_target
+from coldaisle.integrations.snmp.decode import samples
+from coldaisle.integrations.snmp.errors import SnmpError
+from coldaisle.integrations.snmp.learned import Indexes, Learned, Memory
+from coldaisle.integrations.snmp.naming import row_asset
+from coldaisle.integrations.snmp.poll import Plan, Round, identify, malformed, plan_for, poll
+from coldaisle.integrations.snmp.profile import Profile
+from coldaisle.integrations.snmp.rates import Life, Rates, ran_on
+from coldaisle.integrations.snmp.topology import TopologyEvent, read_surroundings, topology_events
+
+MAX_BACKOFF_SECONDS = 300.0
+MAX_REMEMBERED_REASONS = 16
+MAX_REJECTED_BYTES = 128
+"""How much of a malformed reply an InputRejected keeps, as twice as many hex digits."""
+
+RELEARN_SECONDS = 3_600.0
+"""How long columns that brought nothing are not asked for."""
+
+TOPOLOGY_SECONDS = 3_600.0
+"""Between two looks at a device's neighbours and parts, where they are asked for."""
+
+
+class DeviceWatch:
+    """Polls one device, in step with its start offset, ever more rarely while it is down."""
+
+    def __init__(
+        self,
+        client: SnmpClient,
+        device: DeviceConfig,
+        poll_seconds: float,
+        agent: str,
+        profiles: Mapping[str, Profile],
+        emit: Emit,
+        memory: Memory | None = None,
+        known_assets: Collection[str] = (),
+    ) -> None:
+        self._client = client
+        self._device = device
+        self._target = read_target(device)
+        self._poll_seconds = poll_seconds
+        self._agent = agent
+        self._profiles = profiles
+        self._emit = emit
+        self._memory = memory or Memory()
+        self._known_assets = known_assets
+        self._topology: list[TopologyEvent] = []
+        self._topology_due = 0.0
+        self._plan: Plan | None = None
+        self._without: frozenset[str] = frozenset()
+        self._reached: bool | None = None
+        self._failures_count = 0
+        self._rejected_reasons: set[str] = set()
+        self._rates = Rates()
+        self._life: Life | None = None
+
+    async def run(self) -> None:
+        """Poll in step with the start offset; a late round skips slots, it never piles them up."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + start_offset(self._device.asset) * self._poll_seconds
+        while True:
+            await asyncio.sleep(due - loop.time())
+            await self.poll_once()
+            due = next_due(due, loop.time(), self.pause_seconds)
+
+    @property
+    def pause_seconds(self) -> float:
+        """Until the next poll: doubled for each failure in a row, up to a bound."""
+        longest = max(MAX_BACKOFF_SECONDS, self._poll_seconds)
+        return min(self._poll_seconds * 2.0 ** min(self._failures_count, 30), longest)
+
+    async def poll_once(self) -> None:
+        """One round; its outcome is emitted, an operating fault never raised."""
+        try:
+            if self._plan is None:
+                self._make_plan(await self._profile())
+            assert self._plan is not None
+            found = await poll(self._client, self._target, self._plan, self._poll_seconds)
+        except SnmpError as error:
+            await self._lose(error)
+        else:
+            await self._record(found)
+
+    async def _profile(self) -> Profile:
+        if self._device.profile:
+            return self._profiles[self._device.profile]
+        return await identify(self._client, self._target, self._profiles)
+
+    def _make_plan(self, profile: Profile) -> None:
+        """The questions to ask, without those that were lately found to bring nothing."""
+        known = self._memory.of(self._device.asset)
+        is_fresh = time.time_ns() - known.learned_at < RELEARN_SECONDS * 1e9 and known.profile == profile.name
+        self._plan_without(profile, known.needless if is_fresh else frozenset())
+
+    def _plan_without(self, profile: Profile, needless: frozenset[str]) -> None:
+        self._without = needless
+        self._plan = plan_for(self._target, profile, needless)
+
+    async def _record(self, found: Round) -> None:
+        self._failures_count = 0
+        if not self._reached:
+            self._reached = True
+            await self._say(found.time, DeviceReached(self._device.asset, self._device.address, self._agent))
+        for error in malformed(found.problems):
+            await self._reject(error.reason, error.raw[:MAX_REJECTED_BYTES].hex())
+        for metric, value in found.decoded.strange.items():
+            await self._reject(f"{metric} is outside its sanity range", f"{value:g}")
+        await self._learn(found)
+        readings = found.readings | self._rates.take(found.life, found.decoded.counts, found.readings)
+        for event in samples(self._device.asset, self._device.measures, readings, found.quality):
+            await self._say(found.time, event)
+        if self._device.topology and time.monotonic() >= self._topology_due:
+            await self._look_around(found.time)
+
+    async def _look_around(self, moment: int) -> None:
+        """Tell the links and parts that were not told before; what is gone may be a table that was cut."""
+        self._topology_due = time.monotonic() + TOPOLOGY_SECONDS
+        around = await read_surroundings(self._client, self._target)
+        for event in topology_events(self._device.asset, around, self._known_assets):
+            if event not in self._topology:
+                self._topology.append(event)
+                await self._say(moment, event)
+
+    async def _learn(self, found: Round) -> None:
+        """Keep where rows lie, and replace the plan when other columns are to be asked for."""
+        assert self._plan is not None
+        known = self._memory.of(self._device.asset)
+        for event in renumbered(self._device.asset, known.indexes, found.decoded.indexes):
+            await self._say(found.time, event)
+        needless = self._needless(known, self._plan.profile.name, found)
+        learned = structs.replace(known, indexes={**known.indexes, **found.decoded.indexes})
+        if needless is not None:
+            learned = Learned(self._plan.profile.name, needless, found.time, learned.indexes)
+        self._memory.learn(self._device.asset, learned)
+        if needless is not None and needless != self._without:
+            self._plan_without(self._plan.profile, needless)
+
+    def _needless(self, known: Learned, profile: str, found: Round) -> frozenset[str] | None:
+        """The columns not to ask for from now on, None to leave it at those known.
+
+        After a restart, and from time to time, all are asked for again.
+        """
+        is_old = found.time - known.learned_at > RELEARN_SECONDS * 1e9 or known.profile != profile
+        if self._restarted(found.life) or (is_old and self._without):
+            return frozenset()
+        is_whole = not self._without and found.quality == "good"
+        return found.needless if is_whole and (is_old or found.needless != known.needless) else None
+
+    def _restarted(self, life: Life) -> bool:
+        before, self._life = self._life, life
+        return before is not None and ran_on(before, life) is False
+
+    async def _lose(self, error: SnmpError) -> None:
+        self._failures_count += 1
+        self._plan = None
+        for wrong in malformed([error]):
+            await self._reject(wrong.reason, wrong.raw[:MAX_REJECTED_BYTES].hex())
+        if self._reached is not False:
+            self._reached = False
+            lost = DeviceLost(self._device.asset, self._device.address, self._agent, str(error))
+            await self._say(time.time_ns(), lost)
+
+    async def _reject(self, reason: str, raw: str) -> None:
+        """Tell what could not be understood, once for each reason."""
+        if reason in self._rejected_reasons or len(self._rejected_reasons) >= MAX_REMEMBERED_REASONS:
+            return
+        self._rejected_reasons.add(reason)
+        await self._say(time.time_ns(), InputRejected(f"snmp:{self._device.asset}", reason, raw))
+
+    async def _say(self, moment: int, event: AnyEvent) -> None:
+        await self._emit(Observation(moment, event))
+
+
+def renumbered(asset: str, known: Indexes, found: Indexes) -> list[AssetObserved]:
+    """An observation for each row of a tracked table that lies at another index than it did."""
+    return [
+        AssetObserved(
+            row_asset(asset, name), label,
+            {"device": asset, "name": name, "index": index, "previous_index": before}, "snmp",
+        )
+        for label, rows in found.items()
+        for name, index in rows.items()
+        if (before := known.get(label, {}).get(name, index)) != index
+    ]  # fmt: skip
+
+
+def start_offset(asset: str) -> float:
+    """Where in its interval a device is polled, 0 to 1: spread over devices, the same at every start."""
+    return int.from_bytes(hashlib.sha256(asset.encode()).digest()[:4]) / 2**32
+
+
+def next_due(due: float, now: float, pause_seconds: float) -> float:
+    """The next slot after ``now``, in step with ``due``."""
+    missed = max(0, int((now - due) // pause_seconds))
+    return due + (missed + 1) * pause_seconds
