@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from coldaisle.agent.act import Actions
 from coldaisle.agent.batches import Bounds
-from coldaisle.agent.channel import bearer, open_channel
+from coldaisle.agent.channel import bearer, endpoint_of
 from coldaisle.agent.collectors import Collector, carriers_of, collectors_of
 from coldaisle.agent.config import AgentConfig
 from coldaisle.agent.inventory import inventory_events
@@ -114,7 +114,7 @@ def _uplink(config: AgentConfig, spool: Spool) -> Uplink:
     assets = sorted(device.asset for device in config.devices)
     hello = agent_pb2.Hello(agent=config.agent.name, version=agent_version(), assets=assets)
     token = config.path(config.agent.token_file) if config.agent.token_file else None
-    return Uplink(hello, spool, partial(open_channel, config), partial(bearer, token))
+    return Uplink(hello, spool, partial(endpoint_of, config), partial(bearer, token))
 
 
 def agent_version() -> str:
