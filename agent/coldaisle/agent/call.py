@@ -58,8 +58,12 @@ class Call(asyncio.Protocol):
             h2.events.WindowUpdated: lambda _: self._writable.set(),
             h2.events.RemoteSettingsChanged: lambda _: self._writable.set(),
             h2.events.StreamEnded: lambda _: self._end("the server ended the stream"),
-            h2.events.StreamReset: lambda event: self._end(f"the server reset the stream: {event.error_code!s}"),
-            h2.events.ConnectionTerminated: lambda event: self._end(f"the server goes away: {event.error_code!s}"),
+            h2.events.StreamReset: lambda event: self._end(
+                f"the server reset the stream: {event.error_code!s}"
+            ),
+            h2.events.ConnectionTerminated: lambda event: self._end(
+                f"the server goes away: {event.error_code!s}"
+            ),
         }
 
     # --- what asyncio calls -------------------------------------------------------------------------------

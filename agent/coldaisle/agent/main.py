@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 
 from coldaisle.agent.act import Actions
 from coldaisle.agent.batches import Bounds
@@ -25,6 +24,7 @@ from coldaisle.agent.spool import Spool
 from coldaisle.agent.uplink import Uplink
 from coldaisle.core.events.envelope import Emit, Observation
 from coldaisle.core.events.types import AgentStarted
+from coldaisle.core.version import VERSION
 from coldaisle.v1 import agent_pb2
 
 logger = logging.getLogger(__name__)
@@ -79,9 +79,7 @@ async def _collect(collect: Callable[[Emit], Awaitable[None]], emit: Emit) -> No
 async def _announce(config: AgentConfig, collectors: list[Collector], emit: Emit) -> None:
     names = tuple(collector.name for collector in collectors)
     now = time.time_ns()
-    await emit(
-        Observation(now, AgentStarted(config.agent.name, socket.gethostname(), agent_version(), names))
-    )
+    await emit(Observation(now, AgentStarted(config.agent.name, socket.gethostname(), VERSION, names)))
     for body in inventory_events(config.assets):
         await emit(Observation(now, body))
     logger.info("agent started", extra={"agent": config.agent.name, "collectors": list(names)})
@@ -112,17 +110,9 @@ def _spool(config: AgentConfig) -> Spool:
 
 def _uplink(config: AgentConfig, spool: Spool) -> Uplink:
     assets = sorted(device.asset for device in config.devices)
-    hello = agent_pb2.Hello(agent=config.agent.name, version=agent_version(), assets=assets)
+    hello = agent_pb2.Hello(agent=config.agent.name, version=VERSION, assets=assets)
     token = config.path(config.agent.token_file) if config.agent.token_file else None
     return Uplink(hello, spool, partial(endpoint_of, config), partial(bearer, token))
-
-
-def agent_version() -> str:
-    """The installed version, "0" in a tree that is not installed."""
-    try:
-        return version("coldaisle")
-    except PackageNotFoundError:
-        return "0"
 
 
 @contextmanager

@@ -66,7 +66,9 @@ class Stream:
         try:
             return agent_pb2.ConnectResponse.FromString(await self._call.read())
         except DecodeError as error:
-            raise StreamEnded(f"the server sent what is no message: {error}; is it a Coldaisle server?") from error
+            raise StreamEnded(
+                f"the server sent what is no message: {error}; is it a Coldaisle server?"
+            ) from error
 
 
 async def _connect(endpoint: Endpoint, seconds: float) -> Call:
