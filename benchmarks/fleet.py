@@ -7,6 +7,7 @@ samples that the server received, against the regular grid that fits each device
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import resource
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
@@ -50,15 +51,17 @@ COLUMNS = {
 PORT = 16_161
 
 
-def table() -> Table:
-    """A switch of ten interfaces; the columns that nobody asks for are left out."""
-    rows: dict[str, tuple[int, int | bytes]] = {"1.3.6.1.2.1.1.3.0": (tags.TIMETICKS, 123_456_789)}
+def rows(tick: int) -> dict[str, tuple[int, int | bytes]]:
+    """What a switch of ten interfaces says at a moment; the columns that nobody asks for are left out."""
+    found: dict[str, tuple[int, int | bytes]] = {
+        "1.3.6.1.2.1.1.3.0": (tags.TIMETICKS, 123_456_789 + 100 * tick)
+    }
     for column, tag in COLUMNS.items():
         for index in range(1, INTERFACES + 1):
-            name, number = f"Ethernet{index}".encode(), 2**31 + index * 12_345
-            value = {tags.OCTET_STRING: name, tags.INTEGER: 1, tags.GAUGE32: 10_000}.get(tag, number)
-            rows[f"{column}.{index}"] = (tag, value)
-    return Table(rows)
+            name, count = f"Ethernet{index}".encode(), 2**31 + index * (12_345 + tick)
+            value = {tags.OCTET_STRING: name, tags.INTEGER: 1, tags.GAUGE32: 10_000}.get(tag, count)
+            found[f"{column}.{index}"] = (tag, value)
+    return found
 
 
 def address(number: int) -> str:
@@ -67,13 +70,24 @@ def address(number: int) -> str:
 
 
 async def play(numbers: list[int]) -> None:
-    """Be these devices until standard input ends."""
-    shared = table()
+    """Be these devices until standard input ends; every line there is answered with the requests so far."""
+    shared = Table(rows(0))
     async with AsyncExitStack() as stack:
-        for number in numbers:
-            await stack.enter_async_context(Responder(shared, address(number), PORT))
+        played = [
+            await stack.enter_async_context(Responder(shared, address(number), PORT)) for number in numbers
+        ]
+        counting = asyncio.create_task(count_up(shared))
         print("ready", flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(sum(device.requests_count for device in played), flush=True)
+        counting.cancel()
+
+
+async def count_up(shared: Table) -> None:
+    """Let every counter grow each second."""
+    for tick in itertools.count(1):
+        await asyncio.sleep(1)
+        shared.update(rows(tick))
 
 
 class Server(agent_pb2_grpc.AgentServiceServicer):
@@ -127,15 +141,31 @@ def child(*words: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 @contextmanager
-def devices(count: int, dead_count: int) -> Iterator[None]:
-    """Two processes that play all devices but the dead ones, which are spread over the list."""
+def devices(count: int, dead_count: int) -> Iterator[Callable[[], int]]:
+    """Two processes that play all devices but the dead ones, which are spread over the list.
+
+    Answers what counts the requests so far.
+    """
     step = count // dead_count if dead_count else 0
     living = [number for number in range(count) if not step or number % step]
     with child("--play", json.dumps(living[::2])) as one, child("--play", json.dumps(living[1::2])) as two:
         for process in (one, two):
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        yield
+            assert said(process) == "ready"
+        yield lambda: requests_of(one) + requests_of(two)
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    """The next line of a child."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def requests_of(process: "subprocess.Popen[str]") -> int:
+    """How many requests the devices of a child were asked."""
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return int(said(process))
 
 
 def configure(folder: Path, port: int, count: int, poll_seconds: float) -> Path:
@@ -193,7 +223,6 @@ def part(count: int, dead_count: int) -> dict[str, float]:
         assert server.stdin is not None
         server.stdin.close()
         seen = json.loads(server.stdout.read())
-        print((folder / "log").read_text()[-1500:])
     late = sorted(lateness(seen["times"], POLL_SECONDS))
     polls_each = [len(moments) for moments in seen["times"].values()]
     return {
@@ -218,7 +247,6 @@ def main() -> None:
         asyncio.run(serve() if options.serve else play(options.play))
         return
     all_live = part(options.devices, 0)
-    print(all_live)
     some_dead = part(options.devices, int(options.devices * DEAD_SHARE))
     figures = {f"{key}_of_living": value for key, value in all_live.items()} | {
         f"{key}_with_dead": value for key, value in some_dead.items()

@@ -1,6 +1,6 @@
 """One gRPC call over one HTTP/2 connection, for the agent's only stream: framing, flow control, status.
 
-``grpc.aio`` does the same in 13 MB that every host would pay for (docs/adr); h2 keeps the protocol's state,
+``grpc.aio`` does the same in 13 MB that every host would pay for (docs/adr); h2 keeps the state of HTTP/2,
 this module moves bytes. Limits: no compression, one call a connection, whoever connects again makes a new one.
 """
 
@@ -36,7 +36,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Call(asyncio.Protocol):
-    """A protocol of asyncio. Every way in which the call can end makes ``read`` and ``write`` raise StreamEnded.
+    """A protocol of asyncio; however the call ends, ``read`` and ``write`` raise StreamEnded then.
 
     One task reads at a time; writes are in order however many tasks write.
     """
@@ -204,8 +204,5 @@ def explained(status: bytes, message: bytes) -> str:
     number = int(status) if status.isdigit() else len(_STATUSES)
     name = _STATUSES[number] if number < len(_STATUSES) else f"status {status!r}"
     said = urllib.parse.unquote(message.decode("ascii", "replace"))
-    if number == _OK or not said:
-        said = f"the server ended the stream: {name}"
-    else:
-        said = f"{name}: {said}"
-    return said + _REMEDIES.get(name, "")
+    ended = f"the server ended the stream: {name}"
+    return (f"{name}: {said}" if number != _OK and said else ended) + _REMEDIES.get(name, "")

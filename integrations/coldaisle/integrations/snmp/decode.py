@@ -1,6 +1,7 @@
 """What a device answered, in the words of its profile. Pure."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from math import isfinite
 
 from coldaisle.core.events.types import Quality, SamplesRecorded
@@ -14,6 +15,7 @@ Columns = Mapping[str, Mapping[bytes, Varbind]]
 """Rows of a walked table: column OID, then row index (content octets)."""
 
 MAX_LABEL_CHARACTERS = 128
+MAX_CACHED_NAMES = 16_384
 
 
 def decode_objects(profile: Profile, varbinds: Iterable[Varbind]) -> Readings:
@@ -55,7 +57,13 @@ def metric_name(table: TableProfile, metric: Metric, row: str) -> str:
     """The full name of a metric in a row: with its label, or bare when the row is its key; else empty."""
     if metric.key:
         return metric.metric if row == metric.key else ""
-    return f'{metric.metric}{{{table.label}="{_escaped(row)}"}}' if row else ""
+    return labelled(metric.metric, table.label, row) if row else ""
+
+
+@lru_cache(maxsize=MAX_CACHED_NAMES)
+def labelled(metric: str, label: str, row: str) -> str:
+    """A metric's name with one label; devices of a kind share most of theirs."""
+    return f'{metric}{{{label}="{_escaped(row)}"}}'
 
 
 def index_text(index: bytes) -> str:
@@ -86,6 +94,10 @@ def samples(
 
     ``measures`` names a metric with or without its labels.
     """
+    if not measures:
+        return (
+            [SamplesRecorded(asset, tuple(readings), tuple(readings.values()), quality)] if readings else []
+        )
     by_asset: dict[str, Readings] = {}
     for metric, value in readings.items():
         owner = measures.get(metric) or measures.get(metric.partition("{")[0]) or asset
