@@ -1,8 +1,8 @@
 """Two thousand devices of a hundred varbinds, polled each 10 s by one agent process, spooled and delivered.
 
 The devices are responders of ours on addresses of 127.0.0.0/8 in processes of their own; every tenth is dead
-in the second part. CPU, memory and descriptors are the agent's; how late a poll was is told by the times of the
-samples that the server received, against the regular grid that fits each device best from below.
+in the second part. CPU, memory and descriptors are the agent's; how late a poll was is told by the times
+of the samples that the server received, against the regular grid that fits each device best from below.
 """
 
 import argparse
@@ -171,7 +171,8 @@ def requests_of(process: "subprocess.Popen[str]") -> int:
 def configure(folder: Path, port: int, count: int, poll_seconds: float) -> Path:
     """An agent that polls these devices and nothing else."""
     entries = (
-        f'[[devices]]\nasset = "switch-{number}"\naddress = "{address(number)}:{PORT}"\nprofile = "{PROFILE}"\n'
+        f'[[devices]]\nasset = "switch-{number}"\nprofile = "{PROFILE}"\n'
+        f'address = "{address(number)}:{PORT}"\n'
         for number in range(count)
     )
     (folder / "inventory.toml").write_text("".join(entries))

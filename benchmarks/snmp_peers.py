@@ -71,7 +71,8 @@ def collectd(folder: Path) -> Iterator[int]:
     )
     config = folder / "collectd.conf"
     config.write_text(
-        f'BaseDir "{folder}"\nPIDFile "{folder}/pid"\nTypesDB "{folder}/types.db"\nInterval {POLL_SECONDS:g}\n'
+        f'BaseDir "{folder}"\nPIDFile "{folder}/pid"\n'
+        f'TypesDB "{folder}/types.db"\nInterval {POLL_SECONDS:g}\n'
         f'LoadPlugin snmp\n<Plugin snmp>\n<Data "switch">\nType "switch"\nTable true\n'
         f'TypeInstanceOID "{naming}"\nValues {values}\n</Data>\n{hosts}</Plugin>\n'
     )

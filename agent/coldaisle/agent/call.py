@@ -1,7 +1,7 @@
 """One gRPC call over one HTTP/2 connection, for the agent's only stream: framing, flow control, status.
 
-``grpc.aio`` does the same in 13 MB that every host would pay for (docs/adr); h2 keeps the state of HTTP/2,
-this module moves bytes. Limits: no compression, one call a connection, whoever connects again makes a new one.
+``grpc.aio`` does the same in 13 MB that every host would pay for (docs/adr). h2 keeps the state of
+HTTP/2, this module moves bytes. Limits: no compression; one call a connection, a new one for each attempt.
 """
 
 import asyncio

@@ -13,7 +13,9 @@ from coldaisle.core.events.envelope import Observation
 logger = logging.getLogger(__name__)
 
 _QUEUE_LENGTH = 2048
-_RING_EVENTS = 10_000
+RING_EVENTS = 10_000
+RETRY_SECONDS = 1.0
+"""Between attempts while the disk takes nothing: each encodes everything that waits."""
 
 
 class Pipeline:
@@ -22,11 +24,20 @@ class Pipeline:
     ``refused`` is set while the spool takes nothing and events wait in memory.
     """
 
-    def __init__(self, spool: Spool, agent: str, flush_seconds: float, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        agent: str,
+        flush_seconds: float,
+        wake: Callable[[], None],
+        ring_events: int = RING_EVENTS,
+    ) -> None:
         self._spool = spool
         self._flush_seconds = flush_seconds
         self._wake = wake
-        self._ring = Ring(agent, _RING_EVENTS)
+        self._ring = Ring(agent, ring_events)
+        self._retry_at = 0.0
+        self._is_closed = False
         self.refused = asyncio.Event()
         self._queue: asyncio.Queue[Observation | None] = asyncio.Queue(_QUEUE_LENGTH)
 
@@ -40,9 +51,9 @@ class Pipeline:
 
     async def run(self) -> None:
         """Write until closed, then until nothing is left."""
-        is_open = True
-        while is_open:
+        while not self._is_closed:
             observations, is_open = await self._gather()
+            self._is_closed = not is_open
             await self._write(observations)
         if len(self._ring):
             logger.error(
@@ -69,12 +80,17 @@ class Pipeline:
         return asyncio.get_running_loop().time() + self._flush_seconds
 
     async def _write(self, observations: list[Observation]) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.refused.is_set() and now < self._retry_at and not self._is_closed:
+            self._ring.add(observations)
+            return
         pending = [*self._ring.pending(), *observations]
         if not pending:
             return
         try:
             await asyncio.to_thread(self._spool.append, pending)
         except SpoolUnwritable as error:
+            self._retry_at = now + RETRY_SECONDS
             self._ring.add(observations)
             self._report(str(error))
         else:

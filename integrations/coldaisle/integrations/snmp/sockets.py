@@ -26,7 +26,7 @@ class Datagrams(asyncio.DatagramTransport):
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._drain)
 
-    def sendto(self, data: Any, addr: Any | None = None) -> None:
+    def sendto(self, data: Any, addr: Any = None) -> None:
         """Send one datagram; what the kernel says against it goes to the protocol."""
         try:
             self._socket.sendto(data, addr)
