@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from coldaisle.agent.errors import SpoolUnwritable
 from coldaisle.agent.ring import Ring
 from coldaisle.agent.spool import Spool
-from coldaisle.core.events.envelope import Observation
+from coldaisle.core.events.envelope import Emit, Observation
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Pipeline:
         self._flush_seconds = flush_seconds
         self._wake = wake
         self._ring = Ring(agent, ring_events)
+        self._emitted: Counter[str] = Counter()
         self._retry_at = 0.0
         self._is_closed = False
         self.refused = asyncio.Event()
@@ -44,6 +46,31 @@ class Pipeline:
     async def emit(self, observation: Observation) -> None:
         """Queue one observation; waits while the writer is behind."""
         await self._queue.put(observation)
+
+    def emit_as(self, collector: str) -> Emit:
+        """The same, counted for a collector."""
+
+        async def emit(observation: Observation) -> None:
+            await self._queue.put(observation)
+            self._emitted[collector] += 1
+
+        return emit
+
+    def emitted(self) -> dict[str, float]:
+        """How many observations each collector made, as metrics."""
+        return {
+            f'agent_observations_total{{collector="{name}"}}': count for name, count in self._emitted.items()
+        }
+
+    @property
+    def queued_count(self) -> int:
+        """Observations between collectors and spool."""
+        return self._queue.qsize() + len(self._ring)
+
+    @property
+    def dropped_count(self) -> int:
+        """Observations that were lost while the spool took nothing."""
+        return self._ring.dropped_count
 
     async def close(self) -> None:
         """Say that no collector emits any more."""

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec import Struct
 
 from coldaisle.agent.backoff import Backoff
+from coldaisle.agent.clock import Clock
 from coldaisle.agent.errors import SpoolUnwritable, StreamEnded
 from coldaisle.agent.spool import Spool, SpooledBatch
 from coldaisle.agent.stream import Endpoint, Metadata, Stream
@@ -60,6 +61,8 @@ class Uplink:
         self._changed = asyncio.Event()
         self._empty = asyncio.Event()
         self._unacked: dict[int, float] = {}
+        self.clock = Clock()
+        self._greeting = asyncio.Event()
         self._results: asyncio.Queue[agent_pb2.CommandResult] = asyncio.Queue(_MAX_RESULTS)
         self.is_connected = False
         self._last_reason = ""
@@ -68,6 +71,12 @@ class Uplink:
         """There is something new in the spool."""
         self._empty.clear()
         self._changed.set()
+
+    def greet(self, hello: agent_pb2.Hello) -> None:
+        """Say something else of this agent from now on: on a new stream, when it differs."""
+        if hello != self._hello:
+            self._hello = hello
+            self._greeting.set()
 
     async def answer(self, result: agent_pb2.CommandResult) -> None:
         """Send a command's result, on the next stream if this one is gone."""
@@ -105,6 +114,7 @@ class Uplink:
         return reason
 
     async def _session(self, stream: Stream, take: TakeCommand) -> None:
+        self._greeting.clear()
         await stream.write(agent_pb2.ConnectRequest(hello=self._hello))
         await self._welcome(stream)
         self._unacked.clear()
@@ -113,6 +123,7 @@ class Uplink:
             group.create_task(self._send(stream))
             group.create_task(self._heartbeat(stream))
             group.create_task(self._send_results(stream))
+            group.create_task(self._leave_to_greet())
 
     async def _welcome(self, stream: Stream) -> None:
         try:
@@ -148,6 +159,8 @@ class Uplink:
             logger.warning(
                 "events not understood", extra={"batch": ack.batch_id, "count": ack.rejected_count}
             )
+        taken_seconds = asyncio.get_running_loop().time() - self._unacked[ack.batch_id]
+        self.clock.compare(ack.sent_unix_nano, time.time_ns(), taken_seconds)
         await asyncio.to_thread(self._spool.delete, ack.batch_id)
         del self._unacked[ack.batch_id]
         self._changed.set()
@@ -179,6 +192,10 @@ class Uplink:
                 with contextlib.suppress(asyncio.QueueFull):
                     self._results.put_nowait(result)
                 raise
+
+    async def _leave_to_greet(self) -> None:
+        await self._greeting.wait()
+        raise StreamEnded("the configuration changed: greeting anew")
 
     async def _heartbeat(self, stream: Stream) -> None:
         while True:

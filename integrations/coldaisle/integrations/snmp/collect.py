@@ -47,17 +47,48 @@ class SnmpCollector:
         self._devices = tuple(devices)
         self._poll_seconds = poll_seconds
         self._agent = agent
+        self._changed = asyncio.Event()
         self._profiles = built_in_profiles() if profiles_folder is None else profiles_in(profiles_folder)
         for device in self._devices:
             _check(device, self._profiles)
 
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled. Raises ConfigError when a community cannot be read."""
-        async with SnmpClient() as client:
-            watches = [self._watch(client, device, emit) for device in self._devices]
-            async with asyncio.TaskGroup() as group:
-                for watch in watches:
-                    group.create_task(watch.run())
+        for device in self._devices:
+            read_target(device)  # what is wrong with it is raised from here, not from a group of tasks
+        async with SnmpClient() as client, asyncio.TaskGroup() as group:
+            polled: dict[str, tuple[object, asyncio.Task[None]]] = {}
+            while True:
+                self._changed.clear()
+                self._follow(polled, group, client, emit)
+                await self._changed.wait()
+
+    def update(self, devices: Sequence[DeviceConfig], poll_seconds: float) -> None:
+        """Poll these from now on; a device that stays as it was keeps its schedule and its state.
+
+        Raises ConfigError, and changes nothing then.
+        """
+        for device in devices:
+            _check(device, self._profiles)
+            read_target(device)
+        self._devices, self._poll_seconds = tuple(devices), poll_seconds
+        self._changed.set()
+
+    def _follow(
+        self,
+        polled: dict[str, tuple[object, asyncio.Task[None]]],
+        group: asyncio.TaskGroup,
+        client: SnmpClient,
+        emit: Emit,
+    ) -> None:
+        """Stop and start tasks until those run that are wanted, each with its present settings."""
+        wanted = {device.asset: (device, self._poll_seconds) for device in self._devices}
+        for asset in [asset for asset, (settings, _) in polled.items() if wanted.get(asset) != settings]:
+            polled.pop(asset)[1].cancel()
+        for asset, settings in wanted.items():
+            if asset not in polled:
+                watch = self._watch(client, settings[0], emit)
+                polled[asset] = (settings, group.create_task(watch.run()))
 
     def _watch(self, client: SnmpClient, device: DeviceConfig, emit: Emit) -> "DeviceWatch":
         poll_seconds = device.poll_seconds or self._poll_seconds
