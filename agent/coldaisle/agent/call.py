@@ -50,7 +50,7 @@ class Call(asyncio.Protocol):
         self._readable, self._writable, self._over = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._writable.set()
         self._writing = asyncio.Lock()
-        self._ending = ""
+        self.ending = ""
         self._handlers: dict[type[h2.events.Event], Callable[..., None]] = {
             h2.events.ResponseReceived: lambda event: self._headers(event.headers),
             h2.events.TrailersReceived: lambda event: self._headers(event.headers),
@@ -130,8 +130,8 @@ class Call(asyncio.Protocol):
         return await self._take(length)
 
     async def finish(self) -> None:
-        """Say that no message follows and wait for the server's end."""
-        if not self._ending:
+        """Say that no message follows and wait for the server's end; ``ending`` then says which."""
+        if not self.ending:
             self._http.end_stream(self._stream)
             self._flush()
             await self._over.wait()
@@ -146,8 +146,8 @@ class Call(asyncio.Protocol):
     async def _room(self) -> int:
         """How many bytes may be sent now, at least one."""
         while True:
-            if self._ending:
-                raise StreamEnded(self._ending)
+            if self.ending:
+                raise StreamEnded(self.ending)
             window = self._http.local_flow_control_window(self._stream)
             if window > 0 and not self._is_paused:
                 return min(window, self._http.max_outbound_frame_size)
@@ -158,8 +158,8 @@ class Call(asyncio.Protocol):
         """Exactly so many bytes; only what is taken makes room for the server to send more."""
         while len(self._received) < size:
             self._confirm()
-            if self._ending:
-                raise StreamEnded(self._ending)
+            if self.ending:
+                raise StreamEnded(self.ending)
             self._readable.clear()
             await self._readable.wait()
         taken = bytes(self._received[:size])
@@ -169,7 +169,7 @@ class Call(asyncio.Protocol):
         return taken
 
     def _confirm(self) -> None:
-        if self._unconfirmed_bytes and not self._ending:
+        if self._unconfirmed_bytes and not self.ending:
             self._http.acknowledge_received_data(self._unconfirmed_bytes, self._stream)
             self._unconfirmed_bytes = 0
             self._flush()
@@ -189,7 +189,7 @@ class Call(asyncio.Protocol):
 
     def _end(self, reason: str) -> None:
         """The first reason is the one that counts."""
-        self._ending = self._ending or reason
+        self.ending = self.ending or reason
         for event in (self._readable, self._writable, self._over):
             event.set()
 

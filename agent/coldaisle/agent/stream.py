@@ -61,6 +61,11 @@ class Stream:
         """Send a batch as the spool has it: it is never decoded again on its way."""
         await self._call.write(batch_request(batch_id, payload))
 
+    async def end_ungreeted(self) -> str:
+        """End the stream before any message; answers what the server says to that."""
+        await self._call.finish()
+        return self._call.ending
+
     async def read(self) -> agent_pb2.ConnectResponse:
         """The next message."""
         try:
