@@ -31,12 +31,14 @@ def run_command(path: Path) -> None:
     import asyncio
 
     from coldaisle.agent.main import run
+    from coldaisle.agent.memory import share_one_arena
     from coldaisle.agent.uplink import leaves
     from coldaisle.core.errors import ColdaisleError
     from coldaisle.core.logs import configure_logging
 
     config = _load(path)
     configure_logging(light=True)
+    share_one_arena()
     try:
         asyncio.run(run(config))
     except ColdaisleError as error:
