@@ -103,13 +103,13 @@ class Site:
 
     async def until_seen_after(self, moment: int) -> None:
         """Wait until the store holds an observation of the agent that is younger than ``moment`` (UTC ns)."""
+        wait_until(lambda: self.agent_said(b"server reached"))  # then there is a store to look into
         async with asyncio.timeout(WAIT_SECONDS + OUTAGE_SECONDS):
             while True:
-                if (self.folder / "server" / "events.db").exists():
-                    async with self.store() as store:
-                        newest = await store.read_stream(self.telemetry, backwards=True, limit=1)
-                    if newest and newest[0].time > moment:
-                        return
+                async with self.store() as store:
+                    newest = await store.read_stream(self.telemetry, backwards=True, limit=1)
+                if newest and newest[0].time > moment:
+                    return
                 await asyncio.sleep(0.2)
 
 
