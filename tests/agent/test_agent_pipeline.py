@@ -75,6 +75,31 @@ async def test_a_full_disk_loses_nothing_once_there_is_room(
         assert sorted(values) == [float(number) for number in range(500)]
 
 
+async def test_a_full_disk_that_outlasts_memory_is_a_gap_with_range_and_count(
+    small_disk: Path, fill_disk: Callable[[Path], Path]
+) -> None:
+    with Spool(small_disk / "spool.db", "edge", 10**8, Bounds(10)) as spool:
+        ballast = fill_disk(small_disk)
+        written = asyncio.Event()
+        pipeline = Pipeline(spool, "edge", 0.01, written.set, ring_events=100)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run())
+            for number in range(1, 501):
+                await pipeline.emit(sample(number))
+            await pipeline.refused.wait()
+            ballast.unlink()
+            await written.wait()
+            await pipeline.close()
+        found = bodies(spool)
+    [gap] = [body for body in found if isinstance(body, GapRecorded)]
+    values = [body.values[0] for body in found if isinstance(body, SamplesRecorded)]
+    first_kept = min(value for value in values if value is not None and value > gap.until)
+    lost = [number for number in range(1, 501) if number not in values]
+    assert lost
+    assert (gap.since, gap.until, gap.lost_count) == (lost[0], lost[-1], len(lost))
+    assert first_kept == gap.until + 1
+
+
 def test_a_ring_keeps_the_newest_and_counts_the_rest() -> None:
     ring = Ring("edge", 3)
     ring.add([sample(number) for number in range(5)])

@@ -20,7 +20,19 @@ from coldaisle.core.events.ids import sequence_of
 from coldaisle.integrations.snmp import DeviceConfig
 from coldaisle.v1 import agent_pb2, agent_pb2_grpc
 
-HEAVY = ("river", "numpy", "networkx", "pysnmp", "pandas", "requests", "http.client", "prometheus_api_client")
+HEAVY = (
+    "grpc",
+    "structlog",
+    "importlib.metadata",
+    "river",
+    "numpy",
+    "networkx",
+    "pysnmp",
+    "pandas",
+    "requests",
+    "http.client",
+    "prometheus_api_client",
+)
 _KILLS = 20 if os.environ.get("COLDAISLE_SOAK") else 4
 _START = "from coldaisle.agent.commands import agent; agent()"
 

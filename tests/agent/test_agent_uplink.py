@@ -11,6 +11,7 @@ import pytest
 
 from coldaisle.agent.batches import Bounds
 from coldaisle.agent.spool import Spool
+from coldaisle.agent.stream import Endpoint
 from coldaisle.agent.uplink import Limits, Uplink
 from coldaisle.core.events.envelope import Observation
 from coldaisle.core.events.ids import sequence_of
@@ -105,13 +106,11 @@ class Rig:
         self.port = 0
         hello = agent_pb2.Hello(agent="edge", version="1", assets=["crac-1"])
         self.uplink = Uplink(
-            hello, self.spool, self.channel, lambda: (("authorization", "Bearer t"),), limits
+            hello, self.spool, self.endpoint, lambda: (("authorization", "Bearer t"),), limits
         )
 
-    def channel(self) -> grpc.aio.Channel:
-        options = [(f"grpc.{name}_reconnect_backoff_ms", 100) for name in ("initial", "min", "max")]
-        options.append(("grpc.use_local_subchannel_pool", 1))
-        return grpc.aio.insecure_channel(f"127.0.0.1:{self.port}", options=options)
+    def endpoint(self) -> Endpoint:
+        return Endpoint("127.0.0.1", self.port)
 
     async def start(self) -> None:
         self.running = grpc.aio.server()

@@ -34,7 +34,7 @@ class Actions:
     """An async context manager: commands run in its task group, ``answer`` receives each result."""
 
     def __init__(self, carriers: Mapping[str, CarryOut], answer: Answer) -> None:
-        self._carriers = dict(carriers)
+        self._carriers = carriers
         self._answer = answer
         self._running: set[tuple[str, str]] = set()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)

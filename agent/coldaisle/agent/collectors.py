@@ -3,10 +3,12 @@
 A protocol is imported when something is configured for it: an agent pays for what it collects.
 """
 
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from msgspec import Struct
 
@@ -17,12 +19,25 @@ from coldaisle.core.errors import ConfigError
 from coldaisle.core.events.envelope import Emit
 from coldaisle.integrations.snmp.config import DeviceConfig, host_and_port
 
+_MAX_GENERATIONS = 2
+
+
+def _cannot_update(config: AgentConfig) -> None:
+    raise NotImplementedError("this collector is started anew instead")
+
 
 class Collector(Struct, frozen=True):
-    """A source: ``run`` emits until it is cancelled."""
+    """A source: ``run`` emits until it is cancelled.
+
+    With other ``settings`` it is another one and starts anew. What it can take while it runs is in ``live``,
+    and ``update`` then gives it the new configuration.
+    """
 
     name: str
     run: Callable[[Emit], Awaitable[None]]
+    settings: object = None
+    live: object = None
+    update: Callable[[AgentConfig], None] = _cannot_update
 
 
 def collectors_of(config: AgentConfig) -> list[Collector]:
@@ -37,19 +52,48 @@ def collectors_of(config: AgentConfig) -> list[Collector]:
     return built + _prometheus(config)
 
 
-@asynccontextmanager
-async def carriers_of(config: AgentConfig) -> AsyncIterator[dict[str, CarryOut]]:
-    """Who carries out which actions, by the action's name before the dot."""
-    async with AsyncExitStack() as stack:
-        carriers: dict[str, CarryOut] = {"notify": _notify}
-        if config.devices:
+class Carriers:
+    """Who carries out which actions, by the action's name before the dot; an async context manager.
+
+    After a change of the devices, commands under way end with the devices that they began with.
+    """
+
+    def __init__(self, config: AgentConfig) -> None:
+        self.current: dict[str, CarryOut] = {"notify": _notify}
+        self._devices, self._profiles = config.devices, _profiles_folder(config)
+        self._generations: deque[AsyncExitStack] = deque()
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._generations:
+            await self._generations.popleft().aclose()
+
+    async def change(self, config: AgentConfig) -> None:
+        """Act on these devices from now on; those of the change before the last are let go."""
+        wanted = config.devices, _profiles_folder(config)
+        if wanted == (self._devices, self._profiles):
+            return
+        self._devices, self._profiles = wanted
+        await self._open()
+        while len(self._generations) > _MAX_GENERATIONS:
+            await self._generations.popleft().aclose()
+
+    async def _open(self) -> None:
+        stack = AsyncExitStack()
+        self._generations.append(stack)
+        self.current.pop("snmp", None)
+        if self._devices:
             from coldaisle.integrations.snmp import SnmpActions
             from coldaisle.integrations.snmp.profile_files import profiles_in
 
-            folder = _profiles_folder(config)
-            actions = SnmpActions(config.devices, profiles_in(folder) if folder else None)
-            carriers["snmp"] = (await stack.enter_async_context(actions)).carry_out
-        yield carriers
+            known = profiles_in(self._profiles) if self._profiles else None
+            actions = SnmpActions(self._devices, known)
+            self.current["snmp"] = (await stack.enter_async_context(actions)).carry_out
 
 
 async def _notify(request: ActionRequest) -> ActionResult:
@@ -80,13 +124,18 @@ def describe(config: AgentConfig) -> list[str]:
 def _host(config: AgentConfig) -> Collector:
     from coldaisle.integrations.host import HostCollector
 
-    return Collector("host", HostCollector(config.host.poll_seconds).run)
+    return Collector("host", HostCollector(config.host.poll_seconds).run, config.host)
 
 
 def _syslog(config: AgentConfig) -> Collector:
     from coldaisle.integrations.syslog import SyslogCollector
 
-    return Collector("syslog", SyslogCollector(config.syslog, config.known_assets, config.agent.name).run)
+    collector = SyslogCollector(config.syslog, config.known_assets, config.agent.name)
+
+    def update(changed: AgentConfig) -> None:
+        collector.know(changed.known_assets)
+
+    return Collector("syslog", collector.run, config.syslog, config.known_assets, update)
 
 
 def _snmp(config: AgentConfig) -> Collector:
@@ -100,7 +149,11 @@ def _snmp(config: AgentConfig) -> Collector:
         profiles_folder=_profiles_folder(config),
         learned_file=learned_file,
     )
-    return Collector("snmp", collector.run)
+
+    def update(changed: AgentConfig) -> None:
+        collector.update(changed.devices, changed.snmp.poll_seconds)
+
+    return Collector("snmp", collector.run, config.snmp.profiles, (config.devices, config.snmp), update)
 
 
 def _profiles_folder(config: AgentConfig) -> Path | None:
@@ -121,7 +174,10 @@ def _traps(config: AgentConfig) -> Collector:
                 raise ConfigError(f"traps.udp: cannot listen on {config.traps.udp!r}: {error}") from error
             await listener.run(emit)
 
-    return Collector("traps", run)
+    def update(changed: AgentConfig) -> None:
+        listener.know(trap_senders(changed.devices))
+
+    return Collector("traps", run, config.traps, trap_senders(config.devices), update)
 
 
 def trap_senders(devices: Iterable[DeviceConfig]) -> dict[str, str]:
@@ -140,6 +196,6 @@ def _prometheus(config: AgentConfig) -> list[Collector]:
 
     require_client()
     return [
-        Collector(f"prometheus {server.name}", PromqlCollector(server, config.agent.name).run)
+        Collector(f"prometheus {server.name}", PromqlCollector(server, config.agent.name).run, server)
         for server in config.prometheus
     ]

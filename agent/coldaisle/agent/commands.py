@@ -7,6 +7,7 @@ import click
 
 if TYPE_CHECKING:
     from coldaisle.agent.config import AgentConfig
+    from coldaisle.agent.findings import Finding
 
 _config_option = click.option(
     "--config",
@@ -30,12 +31,14 @@ def run_command(path: Path) -> None:
     import asyncio
 
     from coldaisle.agent.main import run
+    from coldaisle.agent.memory import share_one_arena
     from coldaisle.agent.uplink import leaves
     from coldaisle.core.errors import ColdaisleError
     from coldaisle.core.logs import configure_logging
 
     config = _load(path)
     configure_logging(light=True)
+    share_one_arena()
     try:
         asyncio.run(run(config))
     except ColdaisleError as error:
@@ -49,8 +52,12 @@ def run_command(path: Path) -> None:
 
 @agent.command("check")
 @_config_option
-def check_command(path: Path) -> None:
-    """Validate the configuration and print what would be collected."""
+@click.option("--contact/--no-contact", default=True, help="Ask the server and every device. [contact]")
+def check_command(path: Path, contact: bool) -> None:
+    """Validate the configuration, say what would be collected, and ask whether server and devices answer.
+
+    Exit code 1 when something is not as it should be.
+    """
     from coldaisle.agent.collectors import collectors_of, describe
     from coldaisle.core.errors import ColdaisleError
 
@@ -62,6 +69,37 @@ def check_command(path: Path) -> None:
     click.echo(f"agent {config.agent.name} reports to {config.agent.server}")
     for line in describe(config):
         click.echo(f"  {line}")
+    if contact:
+        import asyncio
+
+        from coldaisle.agent.check import contacts
+
+        _tell(asyncio.run(contacts(config)))
+
+
+@agent.command("doctor")
+@_config_option
+def doctor_command(path: Path) -> None:
+    """Look at what the agent needs here: permissions, limits, clock, disk, spool, and its server.
+
+    Exit code 1 when something is not as it should be.
+    """
+    import asyncio
+
+    from coldaisle.agent.check import server_finding
+    from coldaisle.agent.doctor import machine
+
+    config = _load(path)
+    _tell([*machine(config), asyncio.run(server_finding(config))])
+
+
+def _tell(findings: "list[Finding]") -> None:
+    from coldaisle.agent.findings import failures
+
+    for finding in findings:
+        click.echo(finding.line)
+    if failures(findings):
+        raise click.exceptions.Exit(1)
 
 
 def _load(path: Path) -> "AgentConfig":

@@ -9,79 +9,98 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 
 from coldaisle.agent.act import Actions
 from coldaisle.agent.batches import Bounds
-from coldaisle.agent.channel import bearer, open_channel
-from coldaisle.agent.collectors import Collector, carriers_of, collectors_of
+from coldaisle.agent.channel import bearer, endpoint_of
+from coldaisle.agent.collecting import Collecting
+from coldaisle.agent.collectors import Carriers, Collector, collectors_of
 from coldaisle.agent.config import AgentConfig
 from coldaisle.agent.inventory import inventory_events
 from coldaisle.agent.pipeline import Pipeline
+from coldaisle.agent.reload import Reloading
+from coldaisle.agent.self_metrics import SELF, SelfMetrics
+from coldaisle.agent.service import keep_alive, notify
 from coldaisle.agent.spool import Spool
 from coldaisle.agent.uplink import Uplink
 from coldaisle.core.events.envelope import Emit, Observation
 from coldaisle.core.events.types import AgentStarted
+from coldaisle.core.version import VERSION
 from coldaisle.v1 import agent_pb2
 
 logger = logging.getLogger(__name__)
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
 
 async def run(config: AgentConfig) -> None:
-    """Collect and send until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    with _signals(stop.set):
-        await run_until(stop, config)
+    """Collect and send until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
+    stop, reload = asyncio.Event(), asyncio.Event()
+    with _signals(stop.set, reload.set):
+        await run_until(stop, config, reload)
 
 
-async def run_until(stop: asyncio.Event, config: AgentConfig) -> None:
+async def run_until(stop: asyncio.Event, config: AgentConfig, reload: asyncio.Event | None = None) -> None:
     """Collect and send until ``stop`` is set; raises what a collector could not handle."""
     collectors = collectors_of(config)
     async with AsyncExitStack() as stack:
         spool = stack.enter_context(_spool(config))
         uplink = _uplink(config, spool)
-        carriers = await stack.enter_async_context(carriers_of(config))
-        actions = await stack.enter_async_context(Actions(carriers, uplink.answer))
-        await _run(stop, config, collectors, spool, uplink, actions)
+        carriers = await stack.enter_async_context(Carriers(config))
+        actions = await stack.enter_async_context(Actions(carriers.current, uplink.answer))
+        agent = _Agent(config, spool, uplink, carriers, actions)
+        await agent.run(stop, collectors, reload or asyncio.Event())
     logger.info("agent stopped")
 
 
-async def _run(
-    stop: asyncio.Event,
-    config: AgentConfig,
-    collectors: list[Collector],
-    spool: Spool,
-    uplink: Uplink,
-    actions: Actions,
-) -> None:
-    pipeline = Pipeline(spool, config.agent.name, config.spool.flush_seconds, uplink.wake)
-    async with asyncio.TaskGroup() as group:
-        writing = group.create_task(pipeline.run(), name="writer")
-        sending = group.create_task(uplink.run(actions.take), name="uplink")
-        await _announce(config, collectors, pipeline.emit)
-        collecting = [group.create_task(_collect(c.run, pipeline.emit), name=c.name) for c in collectors]
-        await stop.wait()
-        logger.info("agent stopping")
-        await _stop(collecting)
-        await _drain(pipeline, writing, uplink, config.agent.stop_seconds)
-        await _stop([writing, sending])
+class _Agent:
+    """The parts of a running agent, and the order in which they start and stop."""
 
+    def __init__(
+        self, config: AgentConfig, spool: Spool, uplink: Uplink, carriers: Carriers, actions: Actions
+    ) -> None:
+        self._config = config
+        self._spool = spool
+        self._uplink = uplink
+        self._carriers = carriers
+        self._actions = actions
+        self._pipeline = Pipeline(spool, config.agent.name, config.spool.flush_seconds, uplink.wake)
 
-async def _collect(collect: Callable[[Emit], Awaitable[None]], emit: Emit) -> None:
-    await collect(emit)
+    async def run(self, stop: asyncio.Event, collectors: list[Collector], reload: asyncio.Event) -> None:
+        """Until ``stop``."""
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(self._pipeline.run(), name="writer")
+            sending = group.create_task(self._uplink.run(self._actions.take), name="uplink")
+            await _announce(self._config, collectors, self._pipeline.emit)
+            collecting = Collecting(group, self._pipeline.emit_as)
+            collecting.start([*collectors, self._self_metrics()])
+            reloading = Reloading(self._config, collecting, self._pipeline.emit, self._adopt)
+            others = [group.create_task(reloading.run(reload)), group.create_task(keep_alive())]
+            notify("READY=1")
+            await stop.wait()
+            notify("STOPPING=1")
+            logger.info("agent stopping")
+            await _stop(others)
+            await collecting.stop()
+            await _drain(self._pipeline, writing, self._uplink, self._config.agent.stop_seconds)
+            await _stop([writing, sending])
+
+    def _self_metrics(self) -> Collector:
+        settings = self._config.agent
+        metrics = SelfMetrics(settings.name, settings.self_seconds, self._pipeline, self._uplink, self._spool)
+        return Collector(SELF, metrics.run)
+
+    async def _adopt(self, config: AgentConfig) -> None:
+        self._uplink.greet(_hello(config))
+        await self._carriers.change(config)
 
 
 async def _announce(config: AgentConfig, collectors: list[Collector], emit: Emit) -> None:
     names = tuple(collector.name for collector in collectors)
     now = time.time_ns()
-    await emit(
-        Observation(now, AgentStarted(config.agent.name, socket.gethostname(), agent_version(), names))
-    )
+    started = AgentStarted(config.agent.name, socket.gethostname(), VERSION, names)
+    await emit(Observation(now, started))
     for body in inventory_events(config.assets):
         await emit(Observation(now, body))
     logger.info("agent started", extra={"agent": config.agent.name, "collectors": list(names)})
@@ -110,28 +129,24 @@ def _spool(config: AgentConfig) -> Spool:
     return Spool(path, config.agent.name, config.spool.max_bytes, Bounds(config.spool.max_batch_events))
 
 
-def _uplink(config: AgentConfig, spool: Spool) -> Uplink:
+def _hello(config: AgentConfig) -> agent_pb2.Hello:
     assets = sorted(device.asset for device in config.devices)
-    hello = agent_pb2.Hello(agent=config.agent.name, version=agent_version(), assets=assets)
+    return agent_pb2.Hello(agent=config.agent.name, version=VERSION, assets=assets)
+
+
+def _uplink(config: AgentConfig, spool: Spool) -> Uplink:
     token = config.path(config.agent.token_file) if config.agent.token_file else None
-    return Uplink(hello, spool, partial(open_channel, config), partial(bearer, token))
-
-
-def agent_version() -> str:
-    """The installed version, "0" in a tree that is not installed."""
-    try:
-        return version("coldaisle")
-    except PackageNotFoundError:
-        return "0"
+    return Uplink(_hello(config), spool, partial(endpoint_of, config), partial(bearer, token))
 
 
 @contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
+def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop)
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in handlers:
             loop.remove_signal_handler(number)

@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from coldaisle.agent.errors import SpoolUnwritable
 from coldaisle.agent.ring import Ring
 from coldaisle.agent.spool import Spool
-from coldaisle.core.events.envelope import Observation
+from coldaisle.core.events.envelope import Emit, Observation
 
 logger = logging.getLogger(__name__)
 
 _QUEUE_LENGTH = 2048
-_RING_EVENTS = 10_000
+RING_EVENTS = 10_000
+RETRY_SECONDS = 1.0
+"""Between attempts while the disk takes nothing: each encodes everything that waits."""
 
 
 class Pipeline:
@@ -22,11 +25,21 @@ class Pipeline:
     ``refused`` is set while the spool takes nothing and events wait in memory.
     """
 
-    def __init__(self, spool: Spool, agent: str, flush_seconds: float, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        agent: str,
+        flush_seconds: float,
+        wake: Callable[[], None],
+        ring_events: int = RING_EVENTS,
+    ) -> None:
         self._spool = spool
         self._flush_seconds = flush_seconds
         self._wake = wake
-        self._ring = Ring(agent, _RING_EVENTS)
+        self._ring = Ring(agent, ring_events)
+        self._emitted: Counter[str] = Counter()
+        self._retry_at = 0.0
+        self._is_closed = False
         self.refused = asyncio.Event()
         self._queue: asyncio.Queue[Observation | None] = asyncio.Queue(_QUEUE_LENGTH)
 
@@ -34,15 +47,40 @@ class Pipeline:
         """Queue one observation; waits while the writer is behind."""
         await self._queue.put(observation)
 
+    def emit_as(self, collector: str) -> Emit:
+        """The same, counted for a collector."""
+
+        async def emit(observation: Observation) -> None:
+            await self._queue.put(observation)
+            self._emitted[collector] += 1
+
+        return emit
+
+    def emitted(self) -> dict[str, float]:
+        """How many observations each collector made, as metrics."""
+        return {
+            f'agent_observations_total{{collector="{name}"}}': count for name, count in self._emitted.items()
+        }
+
+    @property
+    def queued_count(self) -> int:
+        """Observations between collectors and spool."""
+        return self._queue.qsize() + len(self._ring)
+
+    @property
+    def dropped_count(self) -> int:
+        """Observations that were lost while the spool took nothing."""
+        return self._ring.dropped_count
+
     async def close(self) -> None:
         """Say that no collector emits any more."""
         await self._queue.put(None)
 
     async def run(self) -> None:
         """Write until closed, then until nothing is left."""
-        is_open = True
-        while is_open:
+        while not self._is_closed:
             observations, is_open = await self._gather()
+            self._is_closed = not is_open
             await self._write(observations)
         if len(self._ring):
             logger.error(
@@ -69,12 +107,17 @@ class Pipeline:
         return asyncio.get_running_loop().time() + self._flush_seconds
 
     async def _write(self, observations: list[Observation]) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.refused.is_set() and now < self._retry_at and not self._is_closed:
+            self._ring.add(observations)
+            return
         pending = [*self._ring.pending(), *observations]
         if not pending:
             return
         try:
             await asyncio.to_thread(self._spool.append, pending)
         except SpoolUnwritable as error:
+            self._retry_at = now + RETRY_SECONDS
             self._ring.add(observations)
             self._report(str(error))
         else:

@@ -15,6 +15,7 @@ class Ring:
         self._max_events = max_events
         self._kept: deque[Observation] = deque()
         self._lost_count = 0
+        self.dropped_count = 0
         self._since = 0
         self._until = 0
 
@@ -45,7 +46,9 @@ class Ring:
         since, until = (gap.since, gap.until) if gap else (observation.time, observation.time)
         self._since = min(self._since, since) if self._lost_count else since
         self._until = max(self._until, until)
-        self._lost_count += max(1, gap.lost_count) if gap else 1
+        lost_count = max(1, gap.lost_count) if gap else 1
+        self._lost_count += lost_count
+        self.dropped_count += lost_count
 
     def __len__(self) -> int:
         return len(self._kept)

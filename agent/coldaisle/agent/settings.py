@@ -25,6 +25,7 @@ class AgentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     certificate_file: str = ""
     key_file: str = ""
     stop_seconds: Seconds = 10.0
+    self_seconds: Seconds = 30.0
 
 
 class SpoolSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -84,6 +84,7 @@ class Spool:
         self._next_sequence = 1
         self._events = 0
         self._bytes = 0
+        self.dropped_count = 0
 
     def __enter__(self) -> Self:
         with self._lock:
@@ -150,6 +151,16 @@ class Spool:
         """What waits, in events and payload bytes."""
         return SpoolSize(self._events, self._bytes)
 
+    def oldest(self) -> int:
+        """The time (UTC ns) of the earliest event of the oldest batch; 0 when nothing waits."""
+        with self._lock:
+            query = "SELECT since FROM batches ORDER BY id LIMIT 1"
+            try:
+                row: tuple[int] | None = self._connection.execute(query).fetchone()
+            except sqlite3.DatabaseError:
+                return 0  # the writer says what is wrong
+            return row[0] if row else 0
+
     # --- inside the lock ----------------------------------------------------------------------------------
 
     def _peek(self, after: int, limit: int) -> list[SpooledBatch]:
@@ -174,7 +185,7 @@ class Spool:
         self._handed_out, self._loss = 0, _Loss()
 
     def _append(self, observations: Sequence[Observation]) -> None:
-        before = (self._next_sequence, self._events, self._bytes, _copy(self._loss))
+        before = (self._next_sequence, self._events, self._bytes, self.dropped_count, _copy(self._loss))
         try:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -183,7 +194,7 @@ class Spool:
                 self._make_room()
                 self._connection.execute("UPDATE origin SET next_sequence = ?", (self._next_sequence,))
         except BaseException:
-            self._next_sequence, self._events, self._bytes, self._loss = before
+            self._next_sequence, self._events, self._bytes, self.dropped_count, self._loss = before
             raise
 
     def _insert_all(self, batches: Sequence[Batch]) -> None:
@@ -212,6 +223,7 @@ class Spool:
             self._loss.add(events, since, until)
             dropped += events
         if dropped:
+            self.dropped_count += dropped
             self._write_loss()
 
     def _write_loss(self) -> None:

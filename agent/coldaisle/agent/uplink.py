@@ -10,19 +10,19 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-import grpc
 from msgspec import Struct
 
 from coldaisle.agent.backoff import Backoff
+from coldaisle.agent.clock import Clock
 from coldaisle.agent.errors import SpoolUnwritable, StreamEnded
 from coldaisle.agent.spool import Spool, SpooledBatch
-from coldaisle.agent.stream import Stream
+from coldaisle.agent.stream import Endpoint, Metadata, Stream
 from coldaisle.v1 import agent_pb2
 
 logger = logging.getLogger(__name__)
 
-Connect = Callable[[], grpc.aio.Channel]
-Metadata = Callable[[], tuple[tuple[str, str], ...]]
+FindServer = Callable[[], Endpoint]
+Show = Callable[[], Metadata]
 TakeCommand = Callable[[agent_pb2.Command], Awaitable[None]]
 
 _MAX_RESULTS = 256
@@ -38,6 +38,7 @@ class Limits(Struct, frozen=True):
     first_retry_seconds: float = 0.25
     max_retry_seconds: float = 30.0
     close_seconds: float = 1.0
+    connect_seconds: float = 10.0
 
 
 class Uplink:
@@ -47,19 +48,21 @@ class Uplink:
         self,
         hello: agent_pb2.Hello,
         spool: Spool,
-        connect: Connect,
-        metadata: Metadata,
+        find_server: FindServer,
+        show: Show,
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         self._hello = hello
         self._spool = spool
-        self._connect = connect
-        self._metadata = metadata
+        self._find_server = find_server
+        self._show = show
         self._limits = limits
         self._backoff = Backoff(limits.first_retry_seconds, limits.max_retry_seconds)
         self._changed = asyncio.Event()
         self._empty = asyncio.Event()
         self._unacked: dict[int, float] = {}
+        self.clock = Clock()
+        self._greeting = asyncio.Event()
         self._results: asyncio.Queue[agent_pb2.CommandResult] = asyncio.Queue(_MAX_RESULTS)
         self.is_connected = False
         self._last_reason = ""
@@ -68,6 +71,12 @@ class Uplink:
         """There is something new in the spool."""
         self._empty.clear()
         self._changed.set()
+
+    def greet(self, hello: agent_pb2.Hello) -> None:
+        """Say something else of this agent from now on: on a new stream, when it differs."""
+        if hello != self._hello:
+            self._hello = hello
+            self._greeting.set()
 
     async def answer(self, result: agent_pb2.CommandResult) -> None:
         """Send a command's result, on the next stream if this one is gone."""
@@ -96,18 +105,16 @@ class Uplink:
         """One stream from hello to its end; answers why it ended."""
         reason = ""
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                channel = self._connect()
-                stack.push_async_callback(channel.close, self._limits.close_seconds)
-                stream = await stack.enter_async_context(
-                    Stream(channel, self._metadata(), self._limits.close_seconds)
-                )
+            limits = self._limits
+            opening = Stream(self._find_server(), self._show(), limits.connect_seconds, limits.close_seconds)
+            async with opening as stream:
                 await self._session(stream, take)
         except* (StreamEnded, OSError, SpoolUnwritable) as group:
             reason = "; ".join(sorted({str(error) for error in leaves(group)}))
         return reason
 
     async def _session(self, stream: Stream, take: TakeCommand) -> None:
+        self._greeting.clear()
         await stream.write(agent_pb2.ConnectRequest(hello=self._hello))
         await self._welcome(stream)
         self._unacked.clear()
@@ -116,6 +123,7 @@ class Uplink:
             group.create_task(self._send(stream))
             group.create_task(self._heartbeat(stream))
             group.create_task(self._send_results(stream))
+            group.create_task(self._leave_to_greet())
 
     async def _welcome(self, stream: Stream) -> None:
         try:
@@ -151,6 +159,8 @@ class Uplink:
             logger.warning(
                 "events not understood", extra={"batch": ack.batch_id, "count": ack.rejected_count}
             )
+        taken_seconds = asyncio.get_running_loop().time() - self._unacked[ack.batch_id]
+        self.clock.compare(ack.sent_unix_nano, time.time_ns(), taken_seconds)
         await asyncio.to_thread(self._spool.delete, ack.batch_id)
         del self._unacked[ack.batch_id]
         self._changed.set()
@@ -162,7 +172,7 @@ class Uplink:
             batches = await self._next_batches(sent)
             for batch in batches:
                 self._unacked[batch.id] = asyncio.get_running_loop().time()
-                await stream.write(agent_pb2.ConnectRequest(batch=wire_batch(batch)))
+                await stream.write_batch(batch.id, batch.payload)
                 sent = batch.id
             if not batches:
                 if not self._unacked and not self._changed.is_set():
@@ -183,6 +193,10 @@ class Uplink:
                     self._results.put_nowait(result)
                 raise
 
+    async def _leave_to_greet(self) -> None:
+        await self._greeting.wait()
+        raise StreamEnded("the configuration changed: greeting anew")
+
     async def _heartbeat(self, stream: Stream) -> None:
         while True:
             size = self._spool.size()
@@ -194,13 +208,6 @@ class Uplink:
             oldest = min(self._unacked.values(), default=None)
             if oldest is not None and asyncio.get_running_loop().time() - oldest > self._limits.ack_seconds:
                 raise StreamEnded(f"no acknowledgement within {self._limits.ack_seconds:g} s")
-
-
-def wire_batch(batch: SpooledBatch) -> agent_pb2.EventBatch:
-    """The spooled bytes as a message, with the number that the acknowledgement will carry."""
-    message = agent_pb2.EventBatch.FromString(batch.payload)
-    message.batch_id = batch.id
-    return message
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

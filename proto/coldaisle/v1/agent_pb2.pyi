@@ -205,21 +205,25 @@ class BatchAck(_message.Message):
     BATCH_ID_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     REJECTED_COUNT_FIELD_NUMBER: _builtins.int
+    SENT_UNIX_NANO_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.int
     position: _builtins.int
     """The store's head after the batch."""
     rejected_count: _builtins.int
     """How many events of the batch were not understood; they are kept as InputRejected events."""
+    sent_unix_nano: _builtins.int
+    """The server's clock when it sent this, UTC: what the agent compares its own with."""
     def __init__(
         self,
         *,
         batch_id: _builtins.int = ...,
         position: _builtins.int = ...,
         rejected_count: _builtins.int = ...,
+        sent_unix_nano: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "position", b"position", "rejected_count", b"rejected_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "position", b"position", "rejected_count", b"rejected_count", "sent_unix_nano", b"sent_unix_nano"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,7 +19,7 @@ from coldaisle.integrations.snmp import (
     tags,
 )
 from coldaisle.integrations.snmp.config import host_and_port, read_target, write_target
-from coldaisle.integrations.snmp.device_watch import DeviceWatch, next_due, start_offset
+from coldaisle.integrations.snmp.device_watch import SLOT_SECONDS, DeviceWatch, next_due, start_offset
 from coldaisle.integrations.snmp.message import decode, encode
 
 RPDU = "1.3.6.1.4.1.318.1.1.26"
@@ -122,10 +122,16 @@ async def test_a_table_that_fails_makes_the_samples_partial(client, seen, script
 
 
 def test_start_offsets_are_spread_and_stay():
-    offsets = [start_offset(f"pdu-{n}") for n in range(200)]
-    assert offsets == [start_offset(f"pdu-{n}") for n in range(200)]
-    assert all(0 <= offset < 1 for offset in offsets)
-    assert {int(offset * 10) for offset in offsets} == set(range(10))
+    offsets = [start_offset(f"pdu-{n}", 10.0) for n in range(200)]
+    assert offsets == [start_offset(f"pdu-{n}", 10.0) for n in range(200)]
+    assert all(0 <= offset < 10 for offset in offsets)
+    assert {int(offset) for offset in offsets} == set(range(10))
+
+
+def test_devices_share_the_slots_in_which_polls_begin():
+    offsets = {start_offset(f"pdu-{n}", 10.0) for n in range(2000)}
+    assert all(offset % SLOT_SECONDS == 0 for offset in offsets)
+    assert len(offsets) == 10 / SLOT_SECONDS
 
 
 @pytest.mark.parametrize(("now", "due"), [(100.0, 110.0), (105.0, 110.0), (127.0, 130.0), (130.0, 140.0)])

@@ -5,12 +5,13 @@ sysObjectID is read at the first contact and after each loss. See :mod:`.device_
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from coldaisle.core.events.envelope import Emit
 from coldaisle.integrations.snmp.client import SnmpClient
-from coldaisle.integrations.snmp.config import DeviceConfig
+from coldaisle.integrations.snmp.config import DeviceConfig, read_target
 from coldaisle.integrations.snmp.device_watch import DeviceWatch
 from coldaisle.integrations.snmp.errors import ProfileError
 from coldaisle.integrations.snmp.learned import Memory
@@ -39,6 +40,7 @@ class SnmpCollector:
         self._devices = tuple(devices)
         self._poll_seconds = poll_seconds
         self._agent = agent
+        self._changed = asyncio.Event()
         self._profiles = built_in_profiles() if profiles_folder is None else profiles_in(profiles_folder)
         self._learned_file = learned_file
         for device in self._devices:
@@ -46,21 +48,51 @@ class SnmpCollector:
 
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled. Raises ConfigError when a community cannot be read."""
-        async with SnmpClient() as client:
-            memory = Memory(self._learned_file)
-            memory.keep_only({device.asset for device in self._devices})
-            watches = [self._watch(client, device, emit, memory) for device in self._devices]
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(_keep(memory))
-                    for watch in watches:
-                        group.create_task(watch.run())
-            finally:
-                memory.save()
+        for device in self._devices:
+            read_target(device)  # what is wrong with it is raised from here, not from a group of tasks
+        memory = Memory(self._learned_file)
+        try:
+            async with SnmpClient() as client, asyncio.TaskGroup() as group:
+                group.create_task(_keep(memory))
+                polled: dict[str, tuple[object, asyncio.Task[None]]] = {}
+                while True:
+                    self._changed.clear()
+                    memory.keep_only({device.asset for device in self._devices})
+                    self._follow(polled, group, partial(self._watch, client, emit, memory))
+                    await self._changed.wait()
+        finally:
+            memory.save()
 
-    def _watch(self, client: SnmpClient, device: DeviceConfig, emit: Emit, memory: Memory) -> DeviceWatch:
+    def update(self, devices: Sequence[DeviceConfig], poll_seconds: float) -> None:
+        """Poll these from now on; a device that stays as it was keeps its schedule and its state.
+
+        Raises ConfigError, and changes nothing then.
+        """
+        for device in devices:
+            _check(device, self._profiles)
+            read_target(device)
+        self._devices, self._poll_seconds = tuple(devices), poll_seconds
+        self._changed.set()
+
+    def _follow(
+        self,
+        polled: dict[str, tuple[object, asyncio.Task[None]]],
+        group: asyncio.TaskGroup,
+        watch: Callable[[DeviceConfig, Sequence[str]], DeviceWatch],
+    ) -> None:
+        """Stop and start tasks until those run that are wanted, each with its present settings."""
+        wanted = {device.asset: (device, self._poll_seconds) for device in self._devices}
+        known = tuple(wanted)  # one for all: two thousand devices know two thousand names
+        for asset in [asset for asset, (settings, _) in polled.items() if wanted.get(asset) != settings]:
+            polled.pop(asset)[1].cancel()
+        for asset, settings in wanted.items():
+            if asset not in polled:
+                polled[asset] = (settings, group.create_task(watch(settings[0], known).run()))
+
+    def _watch(
+        self, client: SnmpClient, emit: Emit, memory: Memory, device: DeviceConfig, known: Sequence[str]
+    ) -> DeviceWatch:
         poll_seconds = device.poll_seconds or self._poll_seconds
-        known = [device.asset for device in self._devices]
         return DeviceWatch(client, device, poll_seconds, self._agent, self._profiles, emit, memory, known)
 
 

@@ -25,7 +25,7 @@ SI_UNITS = 9
 _Aside = Callable[[str], Varbind | None]
 
 
-class Count(Struct, frozen=True):
+class Count(Struct, frozen=True, gc=False):
     """A counter as it was read, for its rate: the wire type, the row's index and when it began anew."""
 
     metric: Metric
@@ -93,9 +93,11 @@ def decode_table(profile: Profile, table: TableProfile, rows: Columns, decoded: 
 def columns_of(roots: Iterable[str], walked: Iterable[Iterable[Varbind]]) -> Columns:
     """Walked columns, by their OID and the index of each row."""
     columns: dict[str, dict[bytes, Varbind]] = {}
+    one: dict[bytes, bytes] = {}  # what is kept of a row's columns shares its index
     for root, varbinds in zip(roots, walked, strict=True):
         size = len(encode_oid(root))
-        columns[root] = {varbind[0][size:]: varbind for varbind in varbinds}
+        rows = ((varbind[0][size:], varbind) for varbind in varbinds)
+        columns[root] = {one.setdefault(index, index): varbind for index, varbind in rows}
     return columns
 
 
@@ -139,6 +141,10 @@ def samples(
 
     ``measures`` names a metric with or without its labels.
     """
+    if not measures:
+        return (
+            [SamplesRecorded(asset, tuple(readings), tuple(readings.values()), quality)] if readings else []
+        )
     by_asset: dict[str, Readings] = {}
     for metric, value in readings.items():
         owner = measures.get(metric) or measures.get(metric.partition("{")[0]) or asset

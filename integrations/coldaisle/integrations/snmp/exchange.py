@@ -25,7 +25,7 @@ from coldaisle.integrations.snmp.message import (
     decode_varbinds,
 )
 from coldaisle.integrations.snmp.oid import oid_text
-from coldaisle.integrations.snmp.sockets import raise_receive_buffer
+from coldaisle.integrations.snmp.sockets import Datagrams, raise_receive_buffer
 from coldaisle.integrations.snmp.tags import RESPONSE
 
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
@@ -125,7 +125,6 @@ class Exchanges(asyncio.DatagramProtocol):
         self._waiting: dict[Peer, dict[int, tuple[_Exchange, Request]]] = {}
         self._transports: dict[int, asyncio.DatagramTransport] = {}
         self._endpoints: dict[Peer, tuple[int, _Endpoint]] = {}
-        self._opening = asyncio.Lock()
 
     async def close(self) -> None:
         """Close the sockets; what is under way times out."""
@@ -137,7 +136,7 @@ class Exchanges(asyncio.DatagramProtocol):
     async def ask(self, target: Target, request: Request, retries: int) -> Reply:
         """One request and its reply. Raises ErrorStatus, MalformedMessage, SnmpTimeout, AddressUnusable."""
         family, endpoint = await self._resolve(target)
-        transport = self._transports.get(family) or await self._open(family)
+        transport = self._transports.get(family) or self._open(family)
         peer = (endpoint[0], endpoint[1])
         request_id = self._take_id()
         waits = [target.timeout_seconds * self._stretch(number) for number in range(retries + 1)]
@@ -178,14 +177,11 @@ class Exchanges(asyncio.DatagramProtocol):
         self._last_id = self._last_id + 1 if self._last_id < LAST_REQUEST_ID else FIRST_REQUEST_ID
         return self._last_id
 
-    async def _open(self, family: int) -> asyncio.DatagramTransport:
-        async with self._opening:
-            if family not in self._transports:
-                loop = asyncio.get_running_loop()
-                transport, _ = await loop.create_datagram_endpoint(lambda: self, family=family)
-                raise_receive_buffer(transport.get_extra_info("socket"), RECEIVE_BUFFER_BYTES)
-                self._transports[family] = transport
-        return self._transports[family]
+    def _open(self, family: int) -> asyncio.DatagramTransport:
+        transport = Datagrams(self, family)
+        raise_receive_buffer(transport.get_extra_info("socket"), RECEIVE_BUFFER_BYTES)
+        self._transports[family] = transport
+        return transport
 
     async def _resolve(self, target: Target) -> tuple[int, _Endpoint]:
         known = self._endpoints.get((target.host, target.port))

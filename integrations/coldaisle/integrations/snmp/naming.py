@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 
 from coldaisle.integrations.snmp.ber import Varbind
 from coldaisle.integrations.snmp.oid import decode_arcs, oid_text
@@ -10,6 +11,7 @@ from coldaisle.integrations.snmp.profile import Metric, TableProfile
 from coldaisle.integrations.snmp.tags import OBJECT_IDENTIFIER
 
 MAX_LABEL_CHARACTERS = 128
+MAX_CACHED_NAMES = 16_384
 MAX_ASSET_CHARACTERS = 128
 _NOT_IN_ASSETS = re.compile(r"[^A-Za-z0-9._:-]")
 
@@ -36,8 +38,9 @@ def metric_name(table: TableProfile, metric: Metric, row: str) -> str:
     return labelled(metric.metric, table.label, row) if row else ""
 
 
+@lru_cache(maxsize=MAX_CACHED_NAMES)
 def labelled(metric: str, label: str, row: str) -> str:
-    """A metric's name with one label."""
+    """A metric's name with one label; devices of a kind share most of theirs."""
     return f'{metric}{{{label}="{_escaped(row)}"}}'
 
 

@@ -110,6 +110,10 @@ class TrapListener(asyncio.DatagramProtocol):
         self._told_lost_count = 0
         self._told_at = 0
 
+    def know(self, assets: Mapping[str, str]) -> None:
+        """Other senders are known from now on."""
+        self._assets = dict(assets)
+
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, self.port))

@@ -5,6 +5,7 @@ still lies at the same index, and the rate is one that the link can carry.
 """
 
 from collections.abc import Mapping
+from itertools import islice
 
 from msgspec import Struct
 
@@ -55,7 +56,8 @@ class Rates:
     def __init__(self) -> None:
         self._life: Life | None = None
         self._counts: dict[str, Count] = {}
-        self._times: dict[str, int] = {}
+        self._older: dict[str, int] = {}
+        """When those were read that the last round did not bring: most are of one time."""
 
     def take(self, life: Life, counts: Mapping[str, Count], readings: Readings) -> Readings:
         """The rates since the last readings; None where there is a gap. What is seen first has no rate.
@@ -63,22 +65,23 @@ class Rates:
         ``readings`` are those of the same round: the limits are among them.
         """
         alive = ran_on(self._life, life) if self._life else None
+        last = self._life.time if self._life else 0
         found: Readings = {}
         for name, count in counts.items():
             before = self._counts.get(name)
             if before is not None:
-                elapsed = (life.time - self._times[name]) / 1e9
+                elapsed = (life.time - self._older.get(name, last)) / 1e9
                 rate = rate_between(before, count, elapsed, alive, _limit(count, name, readings))
                 found[_rate_name(count, name)] = rate
         self._remember(life, counts)
         return found
 
     def _remember(self, life: Life, counts: Mapping[str, Count]) -> None:
-        self._life = life
-        for name, count in counts.items():
-            if name in self._counts or len(self._counts) < MAX_COUNTERS:
-                self._counts[name] = count
-                self._times[name] = life.time
+        last, self._life = self._life.time if self._life else 0, life
+        missing = self._counts.keys() - counts.keys()
+        self._older = {name: self._older.get(name, last) for name in missing}
+        kept = {name: self._counts[name] for name in missing} | dict(counts)
+        self._counts = dict(islice(kept.items(), MAX_COUNTERS))
 
 
 def rate_between(

@@ -1,11 +1,58 @@
-"""What the kernel says about a UDP socket: its buffer and its losses."""
+"""UDP sockets: one that is read in bursts, and what the kernel says about buffers and losses."""
 
+import asyncio
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 _TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 _INODE_COLUMN = 9
+_MAX_DATAGRAM_BYTES = 65_535
+_MAX_BURST_DATAGRAMS = 256
+
+
+class Datagrams(asyncio.DatagramTransport):
+    """A UDP socket that hands over all waiting datagrams when the loop wakes up; asyncio's takes one a turn.
+
+    What the kernel does not take at once is dropped: datagrams get lost anyway, and whoever sends asks again.
+    """
+
+    def __init__(self, protocol: asyncio.DatagramProtocol, family: int) -> None:
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        super().__init__({"socket": self._socket})
+        self._socket.setblocking(False)
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._drain)
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        """Send one datagram; what the kernel says against it goes to the protocol."""
+        try:
+            self._socket.sendto(data, addr)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._protocol.error_received(error)
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+
+    def _drain(self) -> None:
+        for _ in range(_MAX_BURST_DATAGRAMS):
+            try:
+                data, sender = self._socket.recvfrom(_MAX_DATAGRAM_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._protocol.error_received(error)
+                return
+            self._protocol.datagram_received(data, sender)
+            if self._socket.fileno() < 0:  # closed by what arrived
+                return
 
 
 def raise_receive_buffer(bound: socket.socket, wanted_bytes: int) -> int:

@@ -4,6 +4,7 @@ The ranges are wide: they tell a wrong scale or a sentinel that nobody listed fr
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 Range = tuple[float, float]
 
@@ -35,6 +36,8 @@ CONVERSIONS: Mapping[str, Callable[[float], float]] = {
 }
 """Units that a device may speak, into those that are recorded."""
 
+MAX_CACHED_METRICS = 4_096
+
 _BY_LENGTH = sorted(RANGES, key=len, reverse=True)
 
 
@@ -44,6 +47,7 @@ def unit_of(metric: str) -> str:
     return next((unit for unit in _BY_LENGTH if bare == unit or bare.endswith(f"_{unit}")), "")
 
 
+@lru_cache(maxsize=MAX_CACHED_METRICS)
 def range_of(metric: str) -> Range | None:
     """What is possible in the metric's unit; None when it has none."""
     return RANGES.get(unit_of(metric))

@@ -55,6 +55,11 @@ class SyslogCollector:
         self._udp_inode = 0
         self._udp_drops = 0
 
+    def know(self, known_assets: Collection[str]) -> None:
+        """Other assets are known from now on."""
+        self._known = frozenset(known_assets)
+        self._names.clear()
+
     async def run(self, emit: Emit) -> None:
         """Receive until cancelled; what is pending then is still emitted."""
         async with self._udp(), self._tcp():

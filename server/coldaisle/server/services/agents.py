@@ -112,7 +112,9 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
     async def _take_batch(self, link: AgentLink, batch: agent_pb2.EventBatch) -> None:
         position, rejected = await store_batch(self._store, link.agent, batch)
         link.received_events += len(batch.events)
-        ack = agent_pb2.BatchAck(batch_id=batch.batch_id, position=position, rejected_count=rejected)
+        ack = agent_pb2.BatchAck(
+            batch_id=batch.batch_id, position=position, rejected_count=rejected, sent_unix_nano=time.time_ns()
+        )
         await link.outbox.put(agent_pb2.ConnectResponse(ack=ack))
 
     async def _note(self, bodies: Sequence[AgentConnected | AgentDisconnected]) -> None:
