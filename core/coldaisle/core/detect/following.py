@@ -41,22 +41,27 @@ def weights(spans: Singles) -> Singles:
     return gained / (gained + np.float32(1))
 
 
-def follow(columns: Singles, q: Singles, y: Singles, raw: Singles, steps: Ints, weight: Singles) -> None:
-    """Take in the values ``y`` (relative to the origin; ``raw`` is with it) and fill rows of ``q``.
+def follow(
+    columns: Singles, q: Singles, y: Singles, origin: Singles, weight: Singles, steps: Ints, youngest: int
+) -> None:
+    """Take in the values ``y``, relative to the origin, and fill the rows of ``q``: all but the value.
 
-    Rows 4 and 5 come from ``season``. ``steps``: taken before this one.
+    Rows 3 and 4 come from ``season``. ``steps``: taken before this one; ``youngest``: the least of them.
     """
-    q[0] = y
     averages = columns[AVERAGES]
-    averages += weight[0:3] * (y - averages)
-    q[1:4] = averages
+    distance = y - averages
+    distance *= weight[0:3]
+    averages += distance
+    q[0:3] = averages
     square = columns[SQUARE]
-    floor = square * np.float32(1e-4)
-    floor += np.float32(1e-12)
-    floor += raw * raw * np.float32(1e-12)
-    _vary(columns, q, y, floor, weight[3:5])
-    _winsorise(columns, y, raw - y, steps, weight[7])
-    np.sqrt(square, out=q[8])
+    raw = y + origin
+    raw *= raw
+    raw *= np.float32(1e-12)
+    raw += square * np.float32(1e-4)
+    raw += np.float32(1e-12)
+    _vary(columns, q, y, raw, weight[3:5])
+    _winsorise(columns, y, origin, weight[7], steps, youngest)
+    np.sqrt(square, out=q[7])
 
 
 def _vary(columns: Singles, q: Singles, y: Singles, floor: Singles, weight: Singles) -> None:
@@ -68,17 +73,19 @@ def _vary(columns: Singles, q: Singles, y: Singles, floor: Singles, weight: Sing
     moved *= distance
     variances += moved
     variances *= np.float32(1) - weight
-    logarithm_of_root(variances + floor, q[6:8])
+    logarithm_of_root(variances + floor, q[5:7])
 
 
-def _winsorise(columns: Singles, y: Singles, origin: Singles, steps: Ints, weight: Singles) -> None:
+def _winsorise(
+    columns: Singles, y: Singles, origin: Singles, weight: Singles, steps: Ints, youngest: int
+) -> None:
     """A mean and a variance that no single sample can carry away."""
     centre, square = columns[CENTRE], columns[SQUARE]
     bound = np.sqrt(square)
     bound += np.float32(1e-9)
     bound += np.abs(centre + origin) * np.float32(1e-6)
     bound *= np.float32(WINSORISE_DEVIATIONS)
-    if steps.min() < LEARNED_STEPS:
+    if youngest < LEARNED_STEPS:
         bound[steps <= WINSORISE_FROM_STEPS] = np.inf
         weight = np.maximum(weight, np.float32(1) / (steps + 1).astype(np.float32))
     distance = y - centre
@@ -103,17 +110,17 @@ def logarithm_of_root(x: Singles, out: Singles) -> None:
 def season(
     records: Records, columns: Singles, q: Singles, y: Singles, weight: Singles, slot: Ints
 ) -> None:
-    """Rows 4 and 5: the distance from what is usual in this hour, and its average; 0 in an unseen hour.
+    """Rows 3 and 4: the distance from what is usual in this hour, and its average; 0 in an unseen hour.
 
     The records' profiles are changed in place.
     """
     profile, place = _place(records, slot)
     usual = profile[place]
-    residual = np.subtract(y, usual, out=q[4])
+    residual = np.subtract(y, usual, out=q[3])
     smooth = columns[SMOOTH]
     if records.known.all():
         smooth += weight[5] * (residual - smooth)
-        q[5] = smooth
+        q[4] = smooth
         profile[place] = usual + weight[6] * residual
         return
     seen = count_sample(records, slot)
@@ -122,19 +129,19 @@ def season(
     known = (seen > 0).astype(np.float32)
     residual *= known
     smooth += known * (weight[5] * (residual - smooth))
-    np.multiply(known, smooth, out=q[5])
+    np.multiply(known, smooth, out=q[4])
 
 
 def _place(records: Records, slot: Ints) -> tuple[Singles, "Ints | slice"]:
     """Where this hour's usual values are; a view where the hour is the same for all, as after a poll."""
-    if (slot == slot[0]).all():
+    if len(slot) == 1:
         return records.words[:, PROFILE + int(slot[0])], slice(None)
-    return records.words.reshape(-1), np.arange(len(slot)) * WORDS + (PROFILE + slot)
+    return records.words.reshape(-1), np.arange(len(records)) * WORDS + (PROFILE + slot)
 
 
 def count_sample(records: Records, slot: Ints) -> Ints:
     """How many samples of this hour each series had before, at most 9; counts this one."""
-    rows = np.arange(len(slot))
+    rows = np.arange(len(records))
     byte, shift = SEEN_BYTE + (slot >> 1), (slot & 1) << 2
     held = records.bytes[rows, byte]
     seen = (held >> shift.astype(np.uint8)) & 15

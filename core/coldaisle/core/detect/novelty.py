@@ -68,7 +68,7 @@ class NoveltyState:
     def __init__(self) -> None:
         self.records = Records.empty(0)
         self._columns = np.empty((COLUMNS, BLOCK_SERIES + PADDING), np.float32)
-        self._statistics = np.empty((len(STATISTICS), BLOCK_SERIES + PADDING), np.float32)
+        self._statistics = np.empty((len(STATISTICS) - 1, BLOCK_SERIES + PADDING), np.float32)
 
     def reserve(self, series_count: int) -> None:
         """Make room for this many series; doubles, so that growing costs little."""
@@ -100,53 +100,47 @@ class NoveltyState:
 
     def _update_block(self, found: Novelty, start: int, series: Ints, values: Floats, times: Ints) -> None:
         rows = _rows(series)
-        records = Records(self.records.words[rows])
+        records = self.records.part(rows)
+        new = _begin(records, self._columns[:, : len(series)], values, times)
         part = slice(start, start + len(series))
-        steps = _begin(records, values, times)
-        columns = self._columns[:, : len(series)]
-        columns[...] = records.words[:, :COLUMNS].T
-        y = np.clip(values - records.origins, -MAX_DISTANCE, MAX_DISTANCE).astype(np.float32)
-        found.steps[part] = steps
-        found.low[part], found.high[part] = columns[LOW.start], columns[HIGH.start]
-        outside, record = surprise.value_record(columns, y, steps)
+        found.steps[part] = new.steps
+        found.low[part], found.high[part] = new.columns[LOW.start], new.columns[HIGH.start]
+        outside, record = surprise.value_record(new.columns, new.y, new.steps, new.youngest)
         found.value_score[outside + start] = record / (record + surprise.HALF_SCORE)
-        self._gather(found, start, _Samples(records, columns, y, times, steps))
-        records.words[:, :COLUMNS] = columns.T
-        if not isinstance(rows, slice):
-            self.records.words[rows] = records.words
+        new.columns[LAST] = new.y
+        self._gather(found, start, new)
+        records.words[:, :COLUMNS] = new.columns.T
+        self.records.put(rows, records)
 
     def _gather(self, found: Novelty, start: int, new: "_Samples") -> None:
         """Add the samples to those that await a step; let those step whose time has come."""
-        new.columns[LAST] = new.y
-        new.columns[SUM] += new.y
         span = new.times - new.records.times
-        due = (span >= MIN_STEP_SECONDS) | (new.steps == 0) | (new.records.awaiting == MAX_AWAITING)
-        new.records.awaiting[...] += ~due
+        due = span >= MIN_STEP_SECONDS
         if due.all():
             self._step(found, start, new, span)
             return
-        rows = np.flatnonzero(due)
-        if not len(rows):
-            return
-        stepping = new.of(rows)
-        self._step(found, start, stepping, span[rows], rows)
-        new.put(rows, stepping)
+        due |= (new.steps == 0) | (new.records.awaiting == MAX_AWAITING)
+        rest, rows = np.flatnonzero(~due), np.flatnonzero(due)
+        new.columns[SUM, rest] += new.y[rest]
+        new.records.awaiting[rest] += 1
+        if len(rows):
+            stepping = new.of(rows)
+            self._step(found, start, stepping, span[rows], rows)
+            new.put(rows, stepping)
 
     def _step(
         self, found: Novelty, start: int, new: "_Samples", span: Ints, rows: Ints | None = None
     ) -> None:
         """One step of each series: the mean of what was gathered goes through all statistics."""
         records, columns, steps = new.records, new.columns, new.steps
-        y, spans = _mean(records, columns), _periods(span, steps)
-        weight = following.weights(spans)
+        y = _mean(new)
+        weight = following.weights(_periods(span, steps, new.youngest))
         q = self._statistics[:, : len(y)]
-        raw = y + records.origins.astype(np.float32)
-        following.follow(columns, q, y, raw, steps, weight)
-        slot = new.times % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS
-        following.season(records, columns, q, y, weight, slot)
-        seen = surprise.surprised(columns, q, steps, weight[8])
-        columns[SUM], columns[SURPRISE] = 0, 0
-        records.times[...], records.awaiting[...] = new.times, 0
+        following.follow(columns, q, y, records.origins.astype(np.float32), weight, steps, new.youngest)
+        following.season(records, columns, q, y, weight, _slots(new.times))
+        seen = surprise.surprised(columns, q, steps, new.youngest, weight[8])
+        columns[SURPRISE] = 0
+        records.times[...] = new.times
         records.steps[...] = np.minimum(steps + 1, MAX_STEPS)
         places = (seen.columns if rows is None else rows[seen.columns]) + start
         found.score[places] = seen.score
@@ -155,47 +149,68 @@ class NoveltyState:
 
 @dataclass(slots=True)
 class _Samples:
-    """A block's new samples, with the records and columns that they change."""
+    """A block's new samples, with the records and columns that they change.
+
+    ``youngest`` is the least of ``steps``: most blocks hold no young series, and need not look for them.
+    """
 
     records: Records
     columns: Singles
     y: Singles
     times: Ints
     steps: Ints
+    youngest: int
 
     def of(self, rows: Ints) -> "_Samples":
         """Copies of some."""
-        records, columns = Records(self.records.words[rows]), self.columns[:, rows]
-        return _Samples(records, columns, self.y[rows], self.times[rows], self.steps[rows])
+        records, columns, steps = self.records.part(rows), self.columns[:, rows], self.steps[rows]
+        return _Samples(records, columns, self.y[rows], self.times[rows], steps, int(steps.min()))
 
     def put(self, rows: Ints, changed: "_Samples") -> None:
         """Put what ``of`` gave back into its place."""
-        self.records.words[rows], self.columns[:, rows] = changed.records.words, changed.columns
+        self.records.put(rows, changed.records)
+        self.columns[:, rows] = changed.columns
 
 
-def _begin(records: Records, values: Floats, times: Ints) -> Ints:
-    """The origin of series that had no sample yet; returns the steps that each took so far."""
+def _begin(records: Records, columns: Singles, values: Floats, times: Ints) -> _Samples:
+    """The samples relative to their origins; a series' first sample is its origin."""
     steps = records.steps.astype(np.int64)
-    if not steps.all():
+    youngest = int(steps.min())
+    if not youngest:
         new = (steps == 0) & (records.awaiting == 0)
         records.origins[new] = values[new]
         records.first_times[new] = records.times[new] = times[new]
-    return steps
+    columns[...] = records.words[:, :COLUMNS].T
+    y = values - records.origins
+    y = np.clip(y, -MAX_DISTANCE, MAX_DISTANCE, out=y).astype(np.float32)
+    return _Samples(records, columns, y, times, steps, youngest)
 
 
-def _mean(records: Records, columns: Singles) -> Singles:
-    """The mean of the samples gathered since the last step."""
-    mean: Singles = columns[SUM] / (records.awaiting.astype(np.float32) + np.float32(1))
-    return mean
+def _mean(new: _Samples) -> Singles:
+    """The mean of the samples gathered since the last step; none awaits the next one then."""
+    if not new.records.awaiting.any():
+        return new.y
+    total = new.columns[SUM] + new.y
+    total /= new.records.awaiting.astype(np.float32) + np.float32(1)
+    new.columns[SUM], new.records.awaiting[...] = 0, 0
+    return total
 
 
-def _periods(span: Ints, steps: Ints) -> Singles:
+def _periods(span: Ints, steps: Ints, youngest: int) -> Singles:
     """The span since the last step in sampling periods, shape (1,) where all are equal."""
-    span = np.where(steps == 0, following.PERIOD_SECONDS, span)
+    if not youngest:
+        span = np.where(steps == 0, following.PERIOD_SECONDS, span)
     if (span == span[0]).all():
         span = span[:1]
     periods = span.astype(np.float32) / np.float32(following.PERIOD_SECONDS)
     return np.minimum(periods, np.float32(following.MAX_PERIODS))
+
+
+def _slots(times: Ints) -> Ints:
+    """The hour of the day, shape (1,) where all are equal."""
+    if (times == times[0]).all():
+        times = times[:1]
+    return times % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS
 
 
 def _rows(series: Ints) -> NDArray[np.int64] | slice:

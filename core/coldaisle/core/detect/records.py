@@ -56,10 +56,11 @@ SEEN_BYTE = 148
 class Records:
     """Records in rows, and the same memory seen as numbers of other widths."""
 
-    __slots__ = ("awaiting", "bytes", "first_times", "known", "origins", "steps", "times", "words")
+    __slots__ = ("awaiting", "bytes", "first_times", "known", "origins", "steps", "times", "whole", "words")
 
     def __init__(self, words: Singles) -> None:
         self.words = words
+        self.whole = words.view(f"V{RECORD_BYTES}")[:, 0]
         self.bytes: Bytes = words.view(np.uint8)
         self.origins: Floats = words.view(np.float64)[:, 16]
         self.times: Seconds = words.view(np.uint32)[:, 34]
@@ -75,3 +76,14 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def part(self, rows: "Ints | slice") -> "Records":
+        """Some: copies, or for a slice the same memory."""
+        if isinstance(rows, slice):
+            return Records(self.words[rows])
+        return Records(self.whole.take(rows).view(np.float32).reshape(-1, WORDS))
+
+    def put(self, rows: "Ints | slice", changed: "Records") -> None:
+        """Put back what ``part`` gave."""
+        if not isinstance(rows, slice):
+            self.whole[rows] = changed.whole

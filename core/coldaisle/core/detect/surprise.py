@@ -36,14 +36,14 @@ class Surprise:
     score: Singles
 
 
-def value_record(columns: Singles, y: Singles, steps: Ints) -> tuple[Indices, Singles]:
+def value_record(columns: Singles, y: Singles, steps: Ints, youngest: int) -> tuple[Indices, Singles]:
     """Which values lie outside all they ever were, and how far in ranges; then the records are theirs.
 
     The largest since the last step is kept for the step that follows.
     """
     low, high = columns[LOW.start], columns[HIGH.start]
     outside = np.maximum(y - high, low - y)
-    if steps.min() <= IGNORED_STEPS:
+    if youngest <= IGNORED_STEPS:
         begins = np.flatnonzero(steps <= IGNORED_STEPS)
         low[begins] = high[begins] = y[begins]
         outside[begins] = 0
@@ -67,16 +67,15 @@ def relative(outside: Singles, span: Singles, steps: Ints, early_steps: float) -
     return surprise
 
 
-def surprised(columns: Singles, q: Singles, steps: Ints, fading: Singles) -> Surprise:
+def surprised(columns: Singles, q: Singles, steps: Ints, youngest: int, fading: Singles) -> Surprise:
     """Each statistic's surprise and the score; then ranges and envelope learn. Row 0 was done before.
 
     ``fading``: what the envelope loses, as a weight.
     """
     low, high = columns[LOW][1:], columns[HIGH][1:]
-    q = q[1:]
     outside = q - high
     np.maximum(outside, low - q, out=outside)
-    if steps.min() <= IGNORED_STEPS:
+    if youngest <= IGNORED_STEPS:
         begins = np.flatnonzero(steps <= IGNORED_STEPS)
         low[:, begins] = high[:, begins] = q[:, begins]
         outside[:, begins] = 0
@@ -90,7 +89,7 @@ def surprised(columns: Singles, q: Singles, steps: Ints, fading: Singles) -> Sur
 
 def _forget(low: Singles, high: Singles, steps: Ints) -> None:
     """Every 64th step, 64 steps' worth: cheaper, and less is rounded away."""
-    due = np.flatnonzero(steps % FORGET_EVERY_STEPS == 0)
+    due = np.flatnonzero(steps & (FORGET_EVERY_STEPS - 1) == 0)
     if len(due):
         shrink = (high[:, due] - low[:, due]) * _KEPT
         high[:, due] -= shrink
