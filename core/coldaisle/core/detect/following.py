@@ -151,3 +151,8 @@ def count_sample(records: Records, slot: Ints) -> Ints:
         halves = records.bytes[row, SEEN_BYTE : SEEN_BYTE + SLOTS // 2]
         records.known[row] = bool(((halves & 15) == MAX_SEEN).all() and ((halves >> 4) == MAX_SEEN).all())
     return seen.astype(np.int64)
+
+
+def seen_in(records: Records, row: int, slot: int) -> int:
+    """How many samples of this hour the series had, at most 9."""
+    return int(records.bytes[row, SEEN_BYTE + (slot >> 1)] >> ((slot & 1) << 2)) & 15

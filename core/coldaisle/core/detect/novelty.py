@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from coldaisle.core.detect import following, surprise
 from coldaisle.core.detect.records import (
-    CENTRE, COLUMNS, HIGH, LAST, LOW, SLOTS, SQUARE, STATISTICS, SUM, SURPRISE, WORDS,
+    CENTRE, COLUMNS, HIGH, LAST, LOW, PROFILE, SLOTS, SQUARE, STATISTICS, SUM, SURPRISE, WORDS,
     Floats, Ints, Records, Singles,
 )  # fmt: skip
 
@@ -85,6 +85,26 @@ class NoveltyState:
         distance = np.abs(words[:, LAST] - words[:, CENTRE])
         deviation: Floats = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0)
         return deviation
+
+    def range_of(self, series: int) -> tuple[float, float]:
+        """The lowest and the highest value that the series had."""
+        words, origin = self.records.words[series], float(self.records.origins[series])
+        return float(words[LOW.start]) + origin, float(words[HIGH.start]) + origin
+
+    def first_time(self, series: int) -> int:
+        """When the series' first sample was taken, UTC seconds."""
+        return int(self.records.first_times[series])
+
+    def usual(self, series: int, time: int) -> float | None:
+        """What is usual at this hour (``time`` in UTC seconds); None in an hour never seen."""
+        slot = time % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS
+        if not following.seen_in(self.records, series, slot):
+            return None
+        return float(self.records.words[series, PROFILE + slot]) + float(self.records.origins[series])
+
+    def reopen(self, series: Ints) -> None:
+        """Begin the ranges anew from the next sample: the series is known to mean something else now."""
+        self.records.steps[series] = np.minimum(self.records.steps[series], 1)
 
     def update(self, series: Ints, values: Floats, times: Ints) -> Novelty:
         """Take in one finite sample for each of these distinct series; ``times`` in UTC seconds."""

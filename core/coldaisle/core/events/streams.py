@@ -28,8 +28,15 @@ def stream_of(body: AnyEvent) -> str:
             | t.AlertEscalated(alert=alert)
             | t.AlertCleared(alert=alert)
             | t.AlertAcknowledged(alert=alert)
+            | t.AlertFlapping(alert=alert)
+            | t.FeedbackGiven(alert=alert)
+            | t.LearningResumed(alert=alert)
         ):
             return f"alert-{alert}"
+        case t.SilenceCreated(silence=silence) | t.SilenceExpired(silence=silence):
+            return f"silence-{silence}"
+        case t.MaintenanceScheduled(maintenance=work) | t.MaintenanceEnded(maintenance=work):
+            return f"maintenance-{work}"
         case t.DetectorConfigured():
             return "model-detector"
         case t.PlaybookPublished(playbook=playbook):
