@@ -47,8 +47,8 @@ class Conditions:
     ) -> None:
         self._config, self._plant, self._novelty = config, plant, novelty
         self._learning, self._alerts, self._peers = learning, alerts, peers
-        self._warn = novelty_threshold(config.novelty_warn_score)
-        self._page = novelty_threshold(config.novelty_page_score)
+        self._warn = np.float32(config.novelty_warn_score)
+        self._page = np.float32(config.novelty_page_score)
         k, n, m = config.raise_count, config.raise_window, config.clear_count
         self._usual = Hysteresis(k, n, m, 0.0, config.flap_cycles)
         self._once = Hysteresis(1, 1, m, 0.0, config.flap_cycles)
@@ -172,11 +172,11 @@ class Conditions:
         if steps <= self._config.warmup_samples or age < self._config.warmup_seconds:
             return None
         page = float(found.value_score[sample.column])
-        warn = float(found.score[sample.column]) >= self._warn
+        warn = bool(found.score[sample.column] >= self._warn)
         if machine.alert:
             page, warn = self._held_score(machine, sample), False
         if page >= self._page:
-            return "page" if age >= min(MIN_PAGE_SECONDS, self._config.warmup_seconds) else "warn"
+            return "page" if age >= MIN_PAGE_SECONDS else "warn"
         return "warn" if warn else None
 
     def _held_score(self, machine: AlertMachine, sample: Sample) -> float:
@@ -185,9 +185,11 @@ class Conditions:
         if held is None:
             return 0.0
         low, high = machine.range
-        outside = np.float32([max(sample.value - high, low - sample.value, 0.0)])
-        span, steps = np.float32([high - low]), held.steps.astype(np.int64)
-        record = float(relative(outside, span, steps, EARLY_VALUE_STEPS)[0]) if outside[0] > 0 else 0.0
+        outside = max(sample.value - high, low - sample.value)
+        if outside <= 0:
+            return 0.0
+        measured, span = np.array([outside], np.float32), np.array([high - low], np.float32)
+        record = float(relative(measured, span, held.steps.astype(np.int64), EARLY_VALUE_STEPS)[0])
         return record / (record + float(HALF_SCORE))
 
     def _tell_novelty(
@@ -227,8 +229,3 @@ class Conditions:
             self._novelty.usual(sample.series, time // NANOSECONDS),
             float(HALF_SCORE) * page / max(1 - page, 1e-9) / early,
         )
-
-
-def novelty_threshold(score: float) -> np.float32:
-    """A threshold as stage 1's scores are: in float32, so that the recorded score itself passes."""
-    return np.float32(score)

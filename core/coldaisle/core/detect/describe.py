@@ -118,10 +118,9 @@ def novelty_evidence(
 def novelty_summary(context: Context, metric: str, value: float, past: Past) -> str:
     """The line a person reads first."""
     days = (context.fact.time / 1e9 - past.since) / 86_400
+    head = f"{context.asset} {_name(metric)} {_amount(metric, value)}"
     span = f"in {days:.1f} days ({past.low:.4g} to {past.high:.4g})"
-    return f"{context.asset} {_name(metric)} {_amount(metric, value)}: {_why(context, metric, value, past)} " + (
-        f"{span}{_because(context)}"
-    )
+    return f"{head}: {_why(context, metric, value, past)} {span}{_because(context)}"
 
 
 def _why(context: Context, metric: str, value: float, past: Past) -> str:
@@ -168,10 +167,9 @@ def peer_evidence(
 
 def peer_summary(context: Context, metric: str, value: float, expected: float) -> str:
     """The line a person reads first."""
-    return (
-        f"{context.asset} {_name(metric)} {_amount(metric, value)}: {_amount(metric, expected)} expected from "
-        f"the others of its kind in the same place{_because(context)}"
-    )
+    head = f"{context.asset} {_name(metric)} {_amount(metric, value)}"
+    like = f"{_amount(metric, expected)} expected from the others of its kind in the same place"
+    return f"{head}: {like}{_because(context)}"
 
 
 def entity_evidence(context: Context, score: float, limit: float, machine: AlertMachine) -> Evidence:

@@ -67,19 +67,20 @@ class Detector:
         reactions: list[Reaction] = []
         batch: list[_Polled] = []
         assets: set[str] = set()
+        columns = 0
         for fact in facts:
             body = fact.body
-            polls = isinstance(body, t.SamplesRecorded)
             silent = self._freshness.silent(fact.time, self._config.stale_seconds)
-            if not polls or silent or body.asset in assets:
+            if silent or not isinstance(body, t.SamplesRecorded) or body.asset in assets:
                 reactions += self._judge(batch)
-                batch, assets = [], set()
+                batch, assets, columns = [], set(), 0
             reactions += [self._fall_silent(fact, asset, pulse) for asset, pulse in silent]
-            if not polls:
+            if not isinstance(body, t.SamplesRecorded):
                 reactions += self._take_in(fact)
             elif self._freshness.heard(body, fact.time):
                 assets.add(body.asset)
-                batch.append(self._polled(fact, body, sum(len(polled.samples) for polled in batch)))
+                batch.append(self._polled(fact, body, columns))
+                columns += len(batch[-1].samples)
         return reactions + self._judge(batch)
 
     def save(self) -> bytes:
@@ -197,9 +198,10 @@ class Detector:
         found = self._novelty.update(series, values, np.array(seconds, np.int64))
         deviations = self._novelty.deviation(series)
         hot = set(self._conditions.surprising(found))
-        return [
-            reaction for polled in batch for reaction in self._judge_poll(polled, found, deviations, hot, before)
-        ]  # fmt: skip
+        reactions: list[Reaction] = []
+        for polled in batch:
+            reactions += self._judge_poll(polled, found, deviations, hot, before)
+        return reactions
 
     def _reopen(self, batch: list[_Polled]) -> None:
         """Work on an asset ended: what it measures may mean something else now."""

@@ -8,8 +8,19 @@ MAX_PERIODS it weighs no more, so that a gap leaves the state nearly as it was.
 import numpy as np
 
 from coldaisle.core.detect.records import (
-    AVERAGES, CENTRE, MEANS, PROFILE, SEEN_BYTE, SLOTS, SMOOTH, SQUARE, VARIANCES, WORDS,
-    Ints, Records, Singles,
+    AVERAGES,
+    CENTRE,
+    MEANS,
+    PROFILE,
+    SEEN_BYTE,
+    SLOTS,
+    SMOOTH,
+    SQUARE,
+    VARIANCES,
+    WORDS,
+    Ints,
+    Records,
+    Singles,
 )  # fmt: skip
 
 PERIOD_SECONDS = 300
@@ -107,9 +118,7 @@ def logarithm_of_root(x: Singles, out: Singles) -> None:
     np.multiply(x.view(np.int32), _MANTISSA * _HALF_LN_2, out=out, dtype=np.float32, casting="unsafe")
 
 
-def season(
-    records: Records, columns: Singles, q: Singles, y: Singles, weight: Singles, slot: Ints
-) -> None:
+def season(records: Records, columns: Singles, q: Singles, y: Singles, weight: Singles, slot: Ints) -> None:
     """Rows 3 and 4: the distance from what is usual in this hour, and its average; 0 in an unseen hour.
 
     The records' profiles are changed in place.
@@ -150,7 +159,8 @@ def count_sample(records: Records, slot: Ints) -> Ints:
     for row in np.flatnonzero(seen == MAX_SEEN - 1).tolist():
         halves = records.bytes[row, SEEN_BYTE : SEEN_BYTE + SLOTS // 2]
         records.known[row] = bool(((halves & 15) == MAX_SEEN).all() and ((halves >> 4) == MAX_SEEN).all())
-    return seen.astype(np.int64)
+    before: Ints = seen.astype(np.int64)
+    return before
 
 
 def seen_in(records: Records, row: int, slot: int) -> int:

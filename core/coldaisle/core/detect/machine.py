@@ -26,8 +26,11 @@ _SECOND = 1_000_000_000
 
 
 class Hysteresis(Struct, frozen=True, array_like=True):
-    """When a condition opens and ends: ``raise_count`` of ``raise_window`` samples; ``clear_count`` in a row
-    over at least ``clear_seconds``; more than ``flap_cycles`` returns in an hour are flapping, 0 for never."""
+    """When a condition opens and ends.
+
+    ``raise_count`` of ``raise_window`` samples; ``clear_count`` in a row over at least ``clear_seconds``;
+    more than ``flap_cycles`` returns in an hour are flapping, 0 for never.
+    """
 
     raise_count: int
     raise_window: int

@@ -19,8 +19,22 @@ from numpy.typing import NDArray
 
 from coldaisle.core.detect import following, surprise
 from coldaisle.core.detect.records import (
-    CENTRE, COLUMNS, HIGH, LAST, LOW, PROFILE, SLOTS, SQUARE, STATISTICS, SUM, SURPRISE, WORDS,
-    Floats, Ints, Records, Singles,
+    CENTRE,
+    COLUMNS,
+    HIGH,
+    LAST,
+    LOW,
+    PROFILE,
+    SLOTS,
+    SQUARE,
+    STATISTICS,
+    SUM,
+    SURPRISE,
+    WORDS,
+    Floats,
+    Ints,
+    Records,
+    Singles,
 )  # fmt: skip
 
 BLOCK_SERIES = 4_096
@@ -109,10 +123,9 @@ class NoveltyState:
     def update(self, series: Ints, values: Floats, times: Ints) -> Novelty:
         """Take in one finite sample for each of these distinct series; ``times`` in UTC seconds."""
         count = len(series)
-        found = Novelty(
-            *(np.zeros(count, np.float32) for _ in range(2)), np.zeros(count, np.int64),
-            *(np.empty(count, np.float32) for _ in range(2)), [],
-        )  # fmt: skip
+        score, value_score = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        low, high = np.empty(count, np.float32), np.empty(count, np.float32)
+        found = Novelty(score, value_score, np.zeros(count, np.int64), low, high, [])
         for start in range(0, count, BLOCK_SERIES):
             part = slice(start, start + BLOCK_SERIES)
             self._update_block(found, start, series[part], values[part], times[part])
@@ -201,8 +214,8 @@ def _begin(records: Records, columns: Singles, values: Floats, times: Ints) -> _
         records.origins[new] = values[new]
         records.first_times[new] = records.times[new] = times[new]
     columns[...] = records.words[:, :COLUMNS].T
-    y = values - records.origins
-    y = np.clip(y, -MAX_DISTANCE, MAX_DISTANCE, out=y).astype(np.float32)
+    distance = values - records.origins
+    y: Singles = np.clip(distance, -MAX_DISTANCE, MAX_DISTANCE, out=distance).astype(np.float32)
     return _Samples(records, columns, y, times, steps, youngest)
 
 
@@ -210,7 +223,7 @@ def _mean(new: _Samples) -> Singles:
     """The mean of the samples gathered since the last step; none awaits the next one then."""
     if not new.records.awaiting.any():
         return new.y
-    total = new.columns[SUM] + new.y
+    total: Singles = new.columns[SUM] + new.y
     total /= new.records.awaiting.astype(np.float32) + np.float32(1)
     new.columns[SUM], new.records.awaiting[...] = 0, 0
     return total
@@ -222,15 +235,17 @@ def _periods(span: Ints, steps: Ints, youngest: int) -> Singles:
         span = np.where(steps == 0, following.PERIOD_SECONDS, span)
     if (span == span[0]).all():
         span = span[:1]
-    periods = span.astype(np.float32) / np.float32(following.PERIOD_SECONDS)
-    return np.minimum(periods, np.float32(following.MAX_PERIODS))
+    periods: Singles = span.astype(np.float32)
+    periods /= np.float32(following.PERIOD_SECONDS)
+    return np.minimum(periods, np.float32(following.MAX_PERIODS), out=periods)
 
 
 def _slots(times: Ints) -> Ints:
     """The hour of the day, shape (1,) where all are equal."""
     if (times == times[0]).all():
         times = times[:1]
-    return times % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS
+    slots: Ints = times % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS
+    return slots
 
 
 def _rows(series: Ints) -> NDArray[np.int64] | slice:

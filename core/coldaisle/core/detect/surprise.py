@@ -96,9 +96,7 @@ def _forget(low: Singles, high: Singles, steps: Ints) -> None:
         low[:, due] += shrink
 
 
-def _score(
-    columns: Singles, places: tuple[Indices, Indices], surprise: Singles, fading: Singles
-) -> Surprise:
+def _score(columns: Singles, places: tuple[Indices, Indices], surprise: Singles, fading: Singles) -> Surprise:
     """The weighted sum of each series that left a range, in a fixed order, less what was there before:
     one alarm for an event, not one for each of its samples."""
     envelope, own = columns[ENVELOPE], columns[SURPRISE]

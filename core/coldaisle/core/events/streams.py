@@ -23,6 +23,8 @@ def stream_of(body: AnyEvent) -> str:
             return f"agent-{agent}"
         case t.GapRecorded(source=source) | t.InputRejected(source=source):
             return f"agent-{source}"
+        case t.SilenceCreated() | t.SilenceExpired() | t.MaintenanceScheduled() | t.MaintenanceEnded():
+            return _overlay_stream(body)
         case (
             t.AlertOpened(alert=alert)
             | t.AlertEscalated(alert=alert)
@@ -33,10 +35,6 @@ def stream_of(body: AnyEvent) -> str:
             | t.LearningResumed(alert=alert)
         ):
             return f"alert-{alert}"
-        case t.SilenceCreated(silence=silence) | t.SilenceExpired(silence=silence):
-            return f"silence-{silence}"
-        case t.MaintenanceScheduled(maintenance=work) | t.MaintenanceEnded(maintenance=work):
-            return f"maintenance-{work}"
         case t.DetectorConfigured():
             return "model-detector"
         case t.PlaybookPublished(playbook=playbook):
@@ -47,3 +45,13 @@ def stream_of(body: AnyEvent) -> str:
             return "access-api"
         case _:
             return f"run-{body.run}"
+
+
+def _overlay_stream(
+    body: t.SilenceCreated | t.SilenceExpired | t.MaintenanceScheduled | t.MaintenanceEnded,
+) -> str:
+    match body:
+        case t.SilenceCreated(silence=silence) | t.SilenceExpired(silence=silence):
+            return f"silence-{silence}"
+        case t.MaintenanceScheduled(maintenance=work) | t.MaintenanceEnded(maintenance=work):
+            return f"maintenance-{work}"
