@@ -62,7 +62,7 @@ class DetectSettings(Struct, frozen=True, forbid_unknown_fields=True):
     raise_window: int = 5
     clear_count: int = 3
     novelty_warn_score: float = 0.08
-    novelty_page_score: float = 0.112
+    novelty_page_score: float = 0.111
     entity_warn_factor: float = 1.5
     warmup_seconds: float = 86_400.0
     warmup_samples: int = 30
