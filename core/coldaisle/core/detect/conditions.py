@@ -189,7 +189,8 @@ class Conditions:
         if outside <= 0:
             return 0.0
         measured, span = np.array([outside], np.float32), np.array([high - low], np.float32)
-        record = float(relative(measured, span, held.steps.astype(np.int64), EARLY_VALUE_STEPS)[0])
+        early = np.array([EARLY_VALUE_STEPS], np.float32)
+        record = float(relative(measured, span, held.steps.astype(np.int64), early)[0])
         return record / (record + float(HALF_SCORE))
 
     def _tell_novelty(

@@ -55,15 +55,15 @@ def weights(spans: Singles) -> Singles:
 def follow(
     columns: Singles, q: Singles, y: Singles, origin: Singles, weight: Singles, steps: Ints, youngest: int
 ) -> None:
-    """Take in the values ``y``, relative to the origin, and fill the rows of ``q``: all but the value.
+    """Take in the values ``y``, relative to the origin, and fill the rows of ``q``: all but the first.
 
-    Rows 3 and 4 come from ``season``. ``steps``: taken before this one; ``youngest``: the least of them.
+    Rows 4 and 5 come from ``season``. ``steps``: taken before this one; ``youngest``: the least of them.
     """
     averages = columns[AVERAGES]
     distance = y - averages
     distance *= weight[0:3]
     averages += distance
-    q[0:3] = averages
+    q[1:4] = averages
     square = columns[SQUARE]
     raw = y + origin
     raw *= raw
@@ -72,7 +72,7 @@ def follow(
     raw += np.float32(1e-12)
     _vary(columns, q, y, raw, weight[3:5])
     _winsorise(columns, y, origin, weight[7], steps, youngest)
-    np.sqrt(square, out=q[7])
+    np.sqrt(square, out=q[8])
 
 
 def _vary(columns: Singles, q: Singles, y: Singles, floor: Singles, weight: Singles) -> None:
@@ -84,7 +84,7 @@ def _vary(columns: Singles, q: Singles, y: Singles, floor: Singles, weight: Sing
     moved *= distance
     variances += moved
     variances *= np.float32(1) - weight
-    logarithm_of_root(variances + floor, q[5:7])
+    logarithm_of_root(variances + floor, q[6:8])
 
 
 def _winsorise(
@@ -119,17 +119,17 @@ def logarithm_of_root(x: Singles, out: Singles) -> None:
 
 
 def season(records: Records, columns: Singles, q: Singles, y: Singles, weight: Singles, slot: Ints) -> None:
-    """Rows 3 and 4: the distance from what is usual in this hour, and its average; 0 in an unseen hour.
+    """Rows 4 and 5: the distance from what is usual in this hour, and its average; 0 in an unseen hour.
 
     The records' profiles are changed in place.
     """
     profile, place = _place(records, slot)
     usual = profile[place]
-    residual = np.subtract(y, usual, out=q[3])
+    residual = np.subtract(y, usual, out=q[4])
     smooth = columns[SMOOTH]
     if records.known.all():
         smooth += weight[5] * (residual - smooth)
-        q[4] = smooth
+        q[5] = smooth
         profile[place] = usual + weight[6] * residual
         return
     seen = count_sample(records, slot)
@@ -138,7 +138,7 @@ def season(records: Records, columns: Singles, q: Singles, y: Singles, weight: S
     known = (seen > 0).astype(np.float32)
     residual *= known
     smooth += known * (weight[5] * (residual - smooth))
-    np.multiply(known, smooth, out=q[4])
+    np.multiply(known, smooth, out=q[5])
 
 
 def _place(records: Records, slot: Ints) -> tuple[Singles, "Ints | slice"]:

@@ -29,7 +29,6 @@ from coldaisle.core.detect.records import (
     SQUARE,
     STATISTICS,
     SUM,
-    SURPRISE,
     WORDS,
     Floats,
     Ints,
@@ -42,6 +41,9 @@ BLOCK_SERIES = 4_096
 
 PADDING = 16
 """A row of columns must not be a power of two long: turning a block would hit few lines of the cache."""
+
+TURNED_ROWS = 512
+"""Records turned into columns at once: they stay in the nearest cache while each of their lines is read."""
 
 MIN_STEP_SECONDS = 240
 MAX_AWAITING = 255
@@ -82,7 +84,7 @@ class NoveltyState:
     def __init__(self) -> None:
         self.records = Records.empty(0)
         self._columns = np.empty((COLUMNS, BLOCK_SERIES + PADDING), np.float32)
-        self._statistics = np.empty((len(STATISTICS) - 1, BLOCK_SERIES + PADDING), np.float32)
+        self._statistics = np.empty((len(STATISTICS), BLOCK_SERIES + PADDING), np.float32)
 
     def reserve(self, series_count: int) -> None:
         """Make room for this many series; doubles, so that growing costs little."""
@@ -99,11 +101,6 @@ class NoveltyState:
         distance = np.abs(words[:, LAST] - words[:, CENTRE])
         deviation: Floats = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0)
         return deviation
-
-    def range_of(self, series: int) -> tuple[float, float]:
-        """The lowest and the highest value that the series had."""
-        words, origin = self.records.words[series], float(self.records.origins[series])
-        return float(words[LOW.start]) + origin, float(words[HIGH.start]) + origin
 
     def first_time(self, series: int) -> int:
         """When the series' first sample was taken, UTC seconds."""
@@ -138,11 +135,9 @@ class NoveltyState:
         part = slice(start, start + len(series))
         found.steps[part] = new.steps
         found.low[part], found.high[part] = new.columns[LOW.start], new.columns[HIGH.start]
-        outside, record = surprise.value_record(new.columns, new.y, new.steps, new.youngest)
-        found.value_score[outside + start] = record / (record + surprise.HALF_SCORE)
-        new.columns[LAST] = new.y
         self._gather(found, start, new)
-        records.words[:, :COLUMNS] = new.columns.T
+        new.columns[LAST] = new.y
+        _turn_back(new.columns, records)
         self.records.put(rows, records)
 
     def _gather(self, found: Novelty, start: int, new: "_Samples") -> None:
@@ -154,8 +149,10 @@ class NoveltyState:
             return
         due |= (new.steps == 0) | (new.records.awaiting == MAX_AWAITING)
         rest, rows = np.flatnonzero(~due), np.flatnonzero(due)
-        new.columns[SUM, rest] += new.y[rest]
-        new.records.awaiting[rest] += 1
+        if len(rest):
+            waiting = new.of(rest)
+            _await(found, start, waiting, rest)
+            new.put(rest, waiting)
         if len(rows):
             stepping = new.of(rows)
             self._step(found, start, stepping, span[rows], rows)
@@ -166,15 +163,16 @@ class NoveltyState:
     ) -> None:
         """One step of each series: the mean of what was gathered goes through all statistics."""
         records, columns, steps = new.records, new.columns, new.steps
-        y = _mean(new)
+        y, q = _mean(new), self._statistics[:, : len(new.y)]
+        q[0] = new.y
         weight = following.weights(_periods(span, steps, new.youngest))
-        q = self._statistics[:, : len(y)]
         following.follow(columns, q, y, records.origins.astype(np.float32), weight, steps, new.youngest)
         following.season(records, columns, q, y, weight, _slots(new.times))
         seen = surprise.surprised(columns, q, steps, new.youngest, weight[8])
-        columns[SURPRISE] = 0
         records.times[...] = new.times
         records.steps[...] = np.minimum(steps + 1, MAX_STEPS)
+        outside = (seen.outside if rows is None else rows[seen.outside]) + start
+        found.value_score[outside] = seen.record / (seen.record + surprise.HALF_SCORE)
         places = (seen.columns if rows is None else rows[seen.columns]) + start
         found.score[places] = seen.score
         found.parts.append((places, seen.shares))
@@ -213,10 +211,27 @@ def _begin(records: Records, columns: Singles, values: Floats, times: Ints) -> _
         new = (steps == 0) & (records.awaiting == 0)
         records.origins[new] = values[new]
         records.first_times[new] = records.times[new] = times[new]
-    columns[...] = records.words[:, :COLUMNS].T
+    for first in range(0, len(steps), TURNED_ROWS):
+        part = slice(first, first + TURNED_ROWS)
+        columns[:, part] = records.words[part, :COLUMNS].T
     distance = values - records.origins
     y: Singles = np.clip(distance, -MAX_DISTANCE, MAX_DISTANCE, out=distance).astype(np.float32)
     return _Samples(records, columns, y, times, steps, youngest)
+
+
+def _turn_back(columns: Singles, records: Records) -> None:
+    """Columns into records."""
+    for first in range(0, len(records), TURNED_ROWS):
+        part = slice(first, first + TURNED_ROWS)
+        records.words[part, :COLUMNS] = columns[:, part].T
+
+
+def _await(found: Novelty, start: int, new: _Samples, rows: Ints) -> None:
+    """Samples that come before their step: what is outside the value's range is noted, and kept for it."""
+    outside, record = surprise.value_record(new.columns, new.y, new.steps, new.youngest)
+    found.value_score[rows[outside] + start] = record / (record + surprise.HALF_SCORE)
+    new.columns[SUM] += new.y
+    new.records.awaiting[...] += 1
 
 
 def _mean(new: _Samples) -> Singles:
