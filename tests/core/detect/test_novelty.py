@@ -20,9 +20,7 @@ DAY_STEPS = 288
 def wave(steps: int, seed: int = 1, height: float = 5.0) -> list[float]:
     """A daily wave with noise, a value each five minutes."""
     source = random.Random(seed)
-    return [
-        50 + height * math.sin(n / DAY_STEPS * 2 * math.pi) + source.gauss(0, 0.3) for n in range(steps)
-    ]
+    return [50 + height * math.sin(n / DAY_STEPS * 2 * math.pi) + source.gauss(0, 0.3) for n in range(steps)]
 
 
 def run(values: list[float], step_seconds: int = STEP) -> tuple[SeriesDetector, list[tuple[float, float]]]:

@@ -36,14 +36,11 @@ from coldaisle.core.detect.records import (
     Singles,
 )  # fmt: skip
 
-BLOCK_SERIES = 4_096
+BLOCK_SERIES = 8_192
 """Series worked on at once: their columns stay in the cache, and numpy's calls cost little for each."""
 
 PADDING = 16
 """A row of columns must not be a power of two long: turning a block would hit few lines of the cache."""
-
-TURNED_ROWS = 512
-"""Records turned into columns at once: they stay in the nearest cache while each of their lines is read."""
 
 MIN_STEP_SECONDS = 240
 MAX_AWAITING = 255
@@ -137,7 +134,7 @@ class NoveltyState:
         found.low[part], found.high[part] = new.columns[LOW.start], new.columns[HIGH.start]
         self._gather(found, start, new)
         new.columns[LAST] = new.y
-        _turn_back(new.columns, records)
+        records.words[:, :COLUMNS] = new.columns.T
         self.records.put(rows, records)
 
     def _gather(self, found: Novelty, start: int, new: "_Samples") -> None:
@@ -211,19 +208,10 @@ def _begin(records: Records, columns: Singles, values: Floats, times: Ints) -> _
         new = (steps == 0) & (records.awaiting == 0)
         records.origins[new] = values[new]
         records.first_times[new] = records.times[new] = times[new]
-    for first in range(0, len(steps), TURNED_ROWS):
-        part = slice(first, first + TURNED_ROWS)
-        columns[:, part] = records.words[part, :COLUMNS].T
+    columns[...] = records.words[:, :COLUMNS].T
     distance = values - records.origins
     y: Singles = np.clip(distance, -MAX_DISTANCE, MAX_DISTANCE, out=distance).astype(np.float32)
     return _Samples(records, columns, y, times, steps, youngest)
-
-
-def _turn_back(columns: Singles, records: Records) -> None:
-    """Columns into records."""
-    for first in range(0, len(records), TURNED_ROWS):
-        part = slice(first, first + TURNED_ROWS)
-        records.words[part, :COLUMNS] = columns[:, part].T
 
 
 def _await(found: Novelty, start: int, new: _Samples, rows: Ints) -> None:
