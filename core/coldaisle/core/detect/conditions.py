@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from coldaisle.core.detect import describe
 from coldaisle.core.detect.alerts import Alerts, Key
@@ -13,6 +13,7 @@ from coldaisle.core.detect.machine import AlertMachine, Change, Hysteresis
 from coldaisle.core.detect.neighbours import Neighbourhood
 from coldaisle.core.detect.novelty import Novelty, NoveltyState
 from coldaisle.core.detect.peers import Peers, is_compared
+from coldaisle.core.detect.rates import Changes
 from coldaisle.core.detect.records import Singles
 from coldaisle.core.detect.surprise import EARLY_VALUE_STEPS, HALF_SCORE, relative
 from coldaisle.core.events import types as t
@@ -44,9 +45,10 @@ class Conditions:
         learning: Learning,
         alerts: Alerts,
         peers: Peers,
+        changes: Changes,
     ) -> None:
         self._config, self._plant, self._novelty = config, plant, novelty
-        self._learning, self._alerts, self._peers = learning, alerts, peers
+        self._learning, self._alerts, self._peers, self._changes = learning, alerts, peers, changes
         self._warn = np.float32(config.novelty_warn_score)
         self._page = np.float32(config.novelty_page_score)
         k, n, m = config.raise_count, config.raise_window, config.clear_count
@@ -65,17 +67,23 @@ class Conditions:
     ) -> list[Reaction]:
         """A limit or a state that is known beforehand."""
         key = (context.asset, sample.metric, rule.name)
+        value: float | None = sample.value
+        if not isinstance(rule.per_seconds, UnsetType):
+            value = self._changes.change(key, context.fact.time, sample.value, rule.per_seconds)
+        if value is None:
+            return []
+        held = value
         machine = self._alerts.machine(key, self._once if rule.kind == "state" else self._usual)
-        bad, inside = broken(rule, sample.value), well_inside(rule, sample.value)
-        change = machine.update(context.fact.time, sample.value, bad, clears=inside)
+        bad, inside = broken(rule, held), well_inside(rule, held)
+        change = machine.update(context.fact.time, held, bad, clears=inside)
         if change is None:
             return []
 
         def told() -> tuple[str, t.Evidence]:
             past = self._past(sample, found, context.fact.time)
             return (
-                describe.limit_summary(context, sample.metric, sample.value, rule, machine),
-                describe.limit_evidence(context, rule, sample.value, machine, past),
+                describe.limit_summary(context, sample.metric, held, rule, machine),
+                describe.limit_evidence(context, rule, held, machine, past),
             )
 
         return self._alerts.changed(change, context.fact, key, rule.kind, told)

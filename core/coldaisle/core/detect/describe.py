@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
 from coldaisle.core.detect.limits import threshold
@@ -78,6 +78,11 @@ def limit_summary(context: Context, metric: str, value: float, rule: LimitRule, 
     """The line a person reads first."""
     if rule.kind == "state":
         line = f"{context.asset}: {rule.source or rule.name} ({_name(metric)} is {value:g})"
+    elif not isinstance(rule.per_seconds, UnsetType):
+        line = (
+            f"{context.asset} {_name(metric)} changed by {_amount(metric, value)} in {rule.per_seconds:g} s: "
+            f"{_amount(metric, threshold(rule, value))} allowed ({rule.source or rule.name})"
+        )
     else:
         limit = threshold(rule, value)
         side = "above" if value > limit else "below" if value < limit else "at"

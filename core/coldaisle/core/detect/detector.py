@@ -21,7 +21,7 @@ from coldaisle.core.detect.neighbours import Neighbourhood
 from coldaisle.core.detect.novelty import Novelty, NoveltyState
 from coldaisle.core.detect.overlays import Overlays
 from coldaisle.core.detect.peers import Peers
-from coldaisle.core.detect.rates import Rates, is_counter
+from coldaisle.core.detect.rates import Changes, Rates, is_counter
 from coldaisle.core.detect.records import Floats, Singles
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
@@ -52,6 +52,7 @@ class Detector:
         self._lost: dict[str, str] = {}
         self._entities: dict[str, EntityModel] = {}
         self._freshness, self._rates, self._peers = Freshness(), Rates(), Peers()
+        self._changes = Changes()
         self._plant, self._overlays, self._learning = Neighbourhood(), Overlays(), Learning()
         self._novelty = NoveltyState()
         self._alerts = Alerts(self._plant, self._overlays, self._learning, self._novelty)
@@ -98,6 +99,7 @@ class Detector:
             self._freshness.state(),
             self._learning.state,
             self._peers.standings,
+            self._changes.recent,
         )
         return saved.encoder.encode(state)
 
@@ -112,6 +114,7 @@ class Detector:
         self._series, self._lost, self._entities, self._novelty = state.series, state.lost, entities, novelty
         self._freshness, self._rates = Freshness(state.freshness), Rates(state.rates)
         self._peers, self._plant = Peers(state.peers), Neighbourhood(state.plant)
+        self._changes = Changes(state.changes)
         self._overlays, self._learning = Overlays(state.overlays), Learning(state.learning)
         self._alerts = Alerts(self._plant, self._overlays, self._learning, self._novelty, state.alerts)
         self._configure(state.config)
@@ -120,7 +123,7 @@ class Detector:
         self._config = config
         self._rules: dict[tuple[str, str], tuple[t.LimitRule, ...]] = {}
         self._conditions = Conditions(
-            config, self._plant, self._novelty, self._learning, self._alerts, self._peers
+            config, self._plant, self._novelty, self._learning, self._alerts, self._peers, self._changes
         )
 
     def _polled(self, fact: Fact, body: t.SamplesRecorded, column: int) -> _Polled:

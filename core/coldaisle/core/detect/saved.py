@@ -42,6 +42,7 @@ class DetectorState(Struct, frozen=True):
     freshness: FreshnessState
     learning: LearningState
     peers: dict[str, dict[str, Standing]]
+    changes: dict[tuple[str, str, str], list[tuple[int, float]]]
 
 
 encoder = msgspec.msgpack.Encoder()

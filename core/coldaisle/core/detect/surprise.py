@@ -117,9 +117,7 @@ def _forget(low: Singles, high: Singles, steps: Ints) -> None:
         low[:, due] += shrink
 
 
-def _shares(
-    own: Singles, places: tuple[Indices, Indices], surprise: Singles
-) -> tuple[Indices, Singles]:
+def _shares(own: Singles, places: tuple[Indices, Indices], surprise: Singles) -> tuple[Indices, Singles]:
     """The series that left a range, and what each statistic gives to their scores."""
     left = own > 0
     left[places[1]] = True

@@ -15,7 +15,7 @@ Argument = Scalar | None | list[Scalar] | dict[str, Scalar]
 
 Quality = Literal["good", "partial"]
 Severity = Literal["warn", "page"]
-AlertKind = Literal["limit", "state", "novelty", "entity", "unreachable", "no_data", "peer", "rate", "rule"]
+AlertKind = Literal["limit", "state", "novelty", "entity", "unreachable", "no_data", "peer"]
 Verdict = Literal["confirmed", "false", "expected"]
 Edge = Literal["located_in", "powered_by", "cooled_by", "connected_to", "runs_on", "depends_on", "measures"]
 
@@ -164,7 +164,8 @@ class LimitRule(Struct, frozen=True, gc=False):
 
     A value above ``warn_above``/``page_above`` or below ``warn_below``/``page_below`` breaks it.
     ``metric`` is the name without labels; ``asset_kind`` empty means every kind; ``where`` names attributes
-    that the asset must have. It is over once the value is inside by ``clear_margin``.
+    that the asset must have. It is over once the value is inside by ``clear_margin``. With ``per_seconds``
+    it is not the value that is held against the limits, but how much it changed in that time.
     """
 
     name: str
@@ -178,6 +179,7 @@ class LimitRule(Struct, frozen=True, gc=False):
     kind: Literal["limit", "state"] = "limit"
     where: dict[str, str] = {}
     source: str = ""
+    per_seconds: float | UnsetType = UNSET
 
 
 class DetectorConfigured(Struct, frozen=True, gc=False):
