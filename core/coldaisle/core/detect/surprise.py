@@ -135,8 +135,10 @@ def _onset(envelope: Singles, found: Indices, shares: Singles, fading: Singles) 
     total = np.zeros(len(found), np.float32)
     for share in shares:
         total += share
-    onset = total - ONSET_SHARE * envelope[found]
-    np.maximum(onset, np.float32(0), out=onset)
+    before = envelope[found]
     envelope *= np.float32(1) - fading
     envelope[found] = np.maximum(envelope[found], total)
-    return onset / (onset + HALF_SCORE)
+    total -= ONSET_SHARE * before
+    np.maximum(total, np.float32(0), out=total)
+    total /= total + HALF_SCORE
+    return total
