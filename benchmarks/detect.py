@@ -9,7 +9,6 @@ river is older than ours; the dependency group ``bench`` holds the others.
 
 import argparse
 import importlib
-import importlib.util
 import json
 import math
 import os
@@ -212,8 +211,10 @@ def peers(rows: int) -> dict[str, object]:
     costs = json.loads((SHARED / "data" / "nab" / "config" / "profiles.json").read_text())
     figures: dict[str, object] = {}
     for name, (package, make) in PEERS.items():
-        if importlib.util.find_spec(package) is None:
-            figures[f"{name}_standard"] = f"not run: {package} is not installed"
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            figures[f"{name}_standard"] = f"not run: {error}"
             continue
         shortened = [cut(series, rows) for series in corpus]
         began = time.process_time()
