@@ -2,12 +2,11 @@
 
 Stage 1 is measured in the state in which it is nearly always: every hour of the day known, a few samples in
 a hundred outside a range. Peers (``pysad``, ``streamad``, ``rrcf``, river's own detectors) run with their
-defaults on a part of the Numenta Anomaly Benchmark, where they and its data are at hand; ADTK is no peer
+defaults on the whole Numenta Anomaly Benchmark, where they and its data are at hand; ADTK is no peer
 here: it has no streaming detector. pysad and streamad want numpy < 2, so they can only be installed where
 river is older than ours; the dependency group ``bench`` holds the others.
 """
 
-import argparse
 import importlib
 import json
 import math
@@ -35,8 +34,8 @@ DAY_STEPS = 288
 ROUNDS = 5
 ENTITY_METRICS = 8
 ENTITY_UPDATES = 2_000
-PEER_ROWS = 2_000
-"""Rows of each file that peers are scored on, as the slow ones take a millisecond a row."""
+SLOW_PEERS = frozenset({"rrcf"})
+"""They take a millisecond a row, and run only with COLDAISLE_SOAK=1."""
 
 SHARED = Path(os.environ.get("COLDAISLE_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -201,8 +200,8 @@ PEERS: dict[str, tuple[str, Callable[[], Streaming]]] = {
 }
 
 
-def peers(rows: int) -> dict[str, object]:
-    """Standard score and samples per second of each peer on the first rows of every file."""
+def peers() -> dict[str, object]:
+    """Standard score and samples per second of each peer."""
     if not (SHARED / "tools" / "nab_score.py").is_file():
         return {"peers": f"not run: no benchmark data in {SHARED} (COLDAISLE_SHARED)"}
     sys.path.insert(0, str(SHARED / "tools"))
@@ -211,37 +210,30 @@ def peers(rows: int) -> dict[str, object]:
     costs = json.loads((SHARED / "data" / "nab" / "config" / "profiles.json").read_text())
     figures: dict[str, object] = {}
     for name, (package, make) in PEERS.items():
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            figures[f"{name}_standard"] = f"not run: {error}"
+        if reason := not_run(name, package):
+            figures[f"{name}_standard"] = f"not run: {reason}"
             continue
-        shortened = [cut(series, rows) for series in corpus]
         began = time.process_time()
-        scores = scorer.run_detector(make, shortened)
+        scores = scorer.run_detector(make, corpus)
         seconds = time.process_time() - began
-        figures[f"{name}_standard"] = round(
-            scorer.profile_score(shortened, scores, costs["standard"]["CostMatrix"])[0], 2
-        )
-        figures[f"{name}_samples_per_second"] = round(sum(len(s.times) for s in shortened) / seconds)
+        score = scorer.profile_score(corpus, scores, costs["standard"]["CostMatrix"])[0]
+        figures[f"{name}_standard"] = round(score, 2)
+        figures[f"{name}_samples_per_second"] = round(sum(len(s.times) for s in corpus) / seconds)
     return figures
 
 
-def cut(series: Any, rows: int) -> Any:
-    """The series' first rows, with the windows that begin in them."""
-    if not rows or len(series.times) <= rows:
-        return series
-    window = series.window[:rows]
-    return type(series)(
-        series.name, series.times[:rows], series.values[:rows], series.weight[:rows], window,
-        int(window.max()) + 1, math.ceil(0.15 * rows),
-    )  # fmt: skip
+def not_run(name: str, package: str) -> str:
+    """Why this peer cannot run here, or should not; empty where it does."""
+    if name in SLOW_PEERS and not os.environ.get("COLDAISLE_SOAK"):
+        return "slow; set COLDAISLE_SOAK=1"
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        return str(error)
+    return ""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=PEER_ROWS, help="rows of each file; 0 for all")
-    options = parser.parse_args()
     hall = Hall()
     dense, surprised = rate(hall, SERIES, scattered=False)
     thousand, _ = rate(hall, 1_000, scattered=True)
@@ -255,7 +247,7 @@ def main() -> None:
         "scattered_by_4000_samples_per_second": round(thousands),
         "scattered_share_that_surprised": round(scattered, 4),
         "entity_microseconds": round(entity * 1e6, 1),
-        **peers(options.rows),
+        **peers(),
     }
     bars = {
         "dense_million_samples_per_second": Bar(dense / 1e6, 10.0),
