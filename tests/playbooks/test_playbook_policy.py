@@ -65,6 +65,10 @@ def test_an_alert_that_does_not_match_is_left_alone(history, alert, changes):
     assert not _bodies(history(PUBLISHED, alert()), replace(POLICY, **changes))
 
 
+def test_a_suppressed_alert_is_left_alone(history, alert):
+    assert not _bodies(history(PUBLISHED, replace(alert(), suppressed_by="silence-1")))
+
+
 def test_a_warning_is_answered_when_it_becomes_a_page(history, alert):
     warning = history(PUBLISHED, alert(severity="warn"))
     assert not _bodies(warning)

@@ -127,6 +127,8 @@ class PolicyReactor:
         alert = self._twin.alerts.get(body.alert)
         if alert is None:
             return []  # its opening is older than what the twin remembers
+        if alert.suppressed_by is not msgspec.UNSET:
+            return []  # silenced, or under maintenance
         escalated = isinstance(body, t.AlertEscalated)
         return [
             reaction

@@ -91,13 +91,17 @@ class DetectSettings(Struct, frozen=True, forbid_unknown_fields=True):
     raise_count: int = 3
     raise_window: int = 5
     clear_count: int = 3
-    novelty_warn_score: float = 0.54
-    novelty_page_score: float = 0.214
+    novelty_warn_score: float = 0.08
+    novelty_page_score: float = 0.111
     entity_warn_factor: float = 1.5
     warmup_seconds: float = 86_400.0
     warmup_samples: int = 30
     ashrae_class: str = "A1"
     seed: int = 1
+    stale_seconds: float = 300.0
+    learn_after_seconds: float = 86_400.0
+    flap_cycles: int = 3
+    peer_deviations: float = 8.0
     limits: tuple[LimitSettings, ...] = ()
 
 
@@ -153,6 +157,10 @@ def detector_event(settings: DetectSettings, versions: dict[str, str]) -> Detect
         warmup_samples=settings.warmup_samples,
         assumed_attributes={"ashrae_class": settings.ashrae_class},
         seed=settings.seed,
+        stale_seconds=settings.stale_seconds,
+        learn_after_seconds=settings.learn_after_seconds,
+        flap_cycles=settings.flap_cycles,
+        peer_deviations=settings.peer_deviations,
         versions=versions,
     )
 

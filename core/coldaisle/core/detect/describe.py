@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
 from coldaisle.core.detect.limits import threshold
 from coldaisle.core.detect.machine import AlertMachine
-from coldaisle.core.detect.novelty import STATISTICS, Novelty
+from coldaisle.core.detect.records import STATISTICS
+from coldaisle.core.detect.surprise import WEIGHTS
 from coldaisle.core.events.envelope import Fact
-from coldaisle.core.events.types import Evidence, LimitRule
+from coldaisle.core.events.types import Evidence, EvidenceDetail, LimitRule
 
 MAX_SHARES = 3
 RANGE_MARGIN = 0.1
@@ -25,13 +26,32 @@ FloatVector = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 class Context(Struct, frozen=True):
-    """What is known when a poll of an asset is judged; ``upstream`` is asked only when something changed."""
+    """What is known when a poll of an asset is judged; ``upstream`` is asked only when something changed.
+
+    ``moved`` are the metrics of this poll that surprised, most surprising first.
+    """
 
     fact: Fact
     asset: str
     upstream: Callable[[], tuple[str, ...]]
     entity: tuple[float, float] | None
     shares: tuple[tuple[str, float], ...]
+    moved: tuple[str, ...]
+    versions: dict[str, str]
+
+
+class Past(Struct, frozen=True):
+    """A series before this sample: what stage 1 found, the range it had, since when (UTC s), what is usual
+    at this hour. ``quiet`` is how far outside it may lie, in ranges, before the value alone is an alert."""
+
+    score: float
+    value_score: float
+    shares: tuple[tuple[str, float], ...]
+    low: float
+    high: float
+    since: int
+    usual: float | None
+    quiet: float
 
 
 def largest(metrics: Sequence[str], deviations: FloatVector) -> tuple[tuple[str, float], ...]:
@@ -41,7 +61,7 @@ def largest(metrics: Sequence[str], deviations: FloatVector) -> tuple[tuple[str,
 
 
 def limit_evidence(
-    context: Context, rule: LimitRule, value: float, machine: AlertMachine, novelty: Novelty, column: int
+    context: Context, rule: LimitRule, value: float, machine: AlertMachine, past: Past
 ) -> Evidence:
     """Against which limit, since when, and what the statistics say beside it."""
     evidence = Evidence(
@@ -51,13 +71,18 @@ def limit_evidence(
         reference=rule.source or rule.name,
         since=machine.since,
     )
-    return _with_novelty(_with_context(evidence, context, machine), novelty, column)
+    return _with_past(_with_context(evidence, context, machine), past)
 
 
 def limit_summary(context: Context, metric: str, value: float, rule: LimitRule, machine: AlertMachine) -> str:
     """The line a person reads first."""
     if rule.kind == "state":
         line = f"{context.asset}: {rule.source or rule.name} ({_name(metric)} is {value:g})"
+    elif not isinstance(rule.per_seconds, UnsetType):
+        line = (
+            f"{context.asset} {_name(metric)} changed by {_amount(metric, value)} in {rule.per_seconds:g} s: "
+            f"{_amount(metric, threshold(rule, value))} allowed ({rule.source or rule.name})"
+        )
     else:
         limit = threshold(rule, value)
         side = "above" if value > limit else "below" if value < limit else "at"
@@ -69,41 +94,87 @@ def limit_summary(context: Context, metric: str, value: float, rule: LimitRule, 
 
 
 def novelty_evidence(
-    context: Context, value: float, machine: AlertMachine, novelty: Novelty, column: int
+    context: Context, value: float, machine: AlertMachine, past: Past, similar: tuple[str, ...]
 ) -> Evidence:
-    """Outside which range, and which statistics made the score."""
-    low, high = float(novelty.low[column]), float(novelty.high[column])
+    """Outside which range, which statistics made the score, and all it takes to check it by hand."""
+    low, high = past.low, past.high
+    days = (context.fact.time / 1e9 - past.since) / 86_400
     evidence = Evidence(
         statistic="record novelty",
         value=value,
         threshold=high if value > high else low,
-        reference=f"range {low:g} to {high:g} in {novelty.age_seconds[column] / 86_400:.1f} days",
+        reference=f"range {low:g} to {high:g} in {days:.1f} days",
         since=machine.since,
     )
-    return _with_novelty(_with_context(evidence, context, machine), novelty, column)
+    allowed = past.quiet * (high - low)
+    detail = EvidenceDetail(
+        low, high, past.since * 1_000_000_000,
+        exceedance=_beyond(value, past),
+        quiet_at=low - allowed if value < low else high + allowed,
+        usual=past.usual,
+        weights=tuple(zip(STATISTICS, WEIGHTS, strict=True)),
+        similar=similar,
+        moved=context.moved,
+        versions=context.versions,
+    )  # fmt: skip
+    return replace(_with_past(_with_context(evidence, context, machine), past), detail=detail)
 
 
-def novelty_summary(context: Context, metric: str, value: float, novelty: Novelty, column: int) -> str:
+def novelty_summary(context: Context, metric: str, value: float, past: Past) -> str:
     """The line a person reads first."""
-    low, high = float(novelty.low[column]), float(novelty.high[column])
-    days = float(novelty.age_seconds[column]) / 86_400
-    shares = _statistic_shares(novelty, column)
-    why = f"unusual {shares[0][0].replace('_', ' ')}" if shares else "unusual"
-    if high > low and (value > high or value < low):
-        beyond = (value - high if value > high else low - value) / (high - low)
-        side = "above the highest" if value > high else "below the lowest"
-        why = f"{beyond:.0%} of its range {side}"
-    return (
-        f"{context.asset} {_name(metric)} {_amount(metric, value)}: {why} in {days:.1f} days "
-        f"({low:g} to {high:g}){_because(context)}"
-    )
+    days = (context.fact.time / 1e9 - past.since) / 86_400
+    head = f"{context.asset} {_name(metric)} {_amount(metric, value)}"
+    span = f"in {days:.1f} days ({past.low:.4g} to {past.high:.4g})"
+    return f"{head}: {_why(context, metric, value, past)} {span}{_because(context)}"
 
 
-def in_range(value: float, novelty: Novelty, column: int) -> bool:
+def _why(context: Context, metric: str, value: float, past: Past) -> str:
+    """What is unusual, in words: the record if there is one, else the statistic that gave most."""
+    if past.high > past.low and (beyond := _beyond(value, past)):
+        return f"{beyond:.0%} of its range {'above the highest' if value > past.high else 'below the lowest'}"
+    most = past.shares[0][0] if past.shares else "value"
+    if most.startswith("seasonal") and past.usual is not None:
+        side = "above" if value > past.usual else "below"
+        distance = _amount(metric, abs(value - past.usual))
+        return f"{distance} {side} what is usual at {_clock(context.fact.time)[:2]}:00, further than ever"
+    if most.startswith("logstd") or most == "spread":
+        return "varies as it never did"
+    if most.startswith("ew"):
+        return f"stays {'high' if value > (past.low + past.high) / 2 else 'low'} as it never did"
+    return "as it never was"
+
+
+def _beyond(value: float, past: Past) -> float:
+    """How far outside the range, in ranges."""
+    outside = max(value - past.high, past.low - value, 0.0)
+    return outside / (past.high - past.low) if past.high > past.low else 0.0
+
+
+def in_range(value: float, low: float, high: float) -> bool:
     """Whether the value is back in the range that it had before the alert."""
-    low, high = float(novelty.low[column]), float(novelty.high[column])
     margin = RANGE_MARGIN * (high - low)
     return low - margin <= value <= high + margin
+
+
+def peer_evidence(
+    context: Context, value: float, deviations: float, expected: float, limit: float, machine: AlertMachine
+) -> Evidence:
+    """How far from where it stands among its like."""
+    evidence = Evidence(
+        statistic="robust deviation from peers",
+        value=value,
+        threshold=round(expected, 6),
+        reference=f"{deviations:.1f} deviations from the median of its peers, {limit:g} allowed",
+        since=machine.since,
+    )
+    return _with_context(evidence, context, machine)
+
+
+def peer_summary(context: Context, metric: str, value: float, expected: float) -> str:
+    """The line a person reads first."""
+    head = f"{context.asset} {_name(metric)} {_amount(metric, value)}"
+    like = f"{_amount(metric, expected)} expected from the others of its kind in the same place"
+    return f"{head}: {like}{_because(context)}"
 
 
 def entity_evidence(context: Context, score: float, limit: float, machine: AlertMachine) -> Evidence:
@@ -136,18 +207,18 @@ def _with_context(evidence: Evidence, context: Context, machine: AlertMachine) -
     )
 
 
-def _with_novelty(evidence: Evidence, novelty: Novelty, column: int) -> Evidence:
+def _with_past(evidence: Evidence, past: Past) -> Evidence:
     return replace(
         evidence,
-        novelty_score=round(float(novelty.score[column]), 6),
-        novelty_shares=_statistic_shares(novelty, column),
+        novelty_score=round(max(past.score, past.value_score), 6),
+        novelty_shares=past.shares,
     )
 
 
-def _statistic_shares(novelty: Novelty, column: int) -> tuple[tuple[str, float], ...]:
-    shares = novelty.shares[:, column]
-    order = sorted(range(len(STATISTICS)), key=lambda k: (-shares[k], k))[:MAX_SHARES]
-    return tuple((STATISTICS[k], round(float(shares[k]), 6)) for k in order if shares[k] > 0)
+def largest_shares(shares: Sequence[float]) -> tuple[tuple[str, float], ...]:
+    """The statistics that gave most to a score; ties in their order."""
+    order = sorted(range(len(shares)), key=lambda k: (-shares[k], k))[:MAX_SHARES]
+    return tuple((STATISTICS[k], round(shares[k], 6)) for k in order if shares[k] > 0)
 
 
 def _because(context: Context) -> str:

@@ -12,6 +12,10 @@ ALLOWABLE_CELSIUS = {
 }
 CLEAR_MARGIN_CELSIUS = 0.5
 
+MAX_CHANGE_CELSIUS = 5.0
+CHANGE_SECONDS = 900.0
+"""ASHRAE TC 9.9 (2021): with tape storage at most 5 K in 15 min; without, 20 K in an hour holds too then."""
+
 
 def ashrae_rules() -> tuple[LimitRule, ...]:
     """One rule a class: warn outside the recommended, page outside the allowable range."""
@@ -30,6 +34,19 @@ def ashrae_rules() -> tuple[LimitRule, ...]:
         for name, (low, high) in ALLOWABLE_CELSIUS.items()
     )
 
+
+CHANGE_RULES = (
+    LimitRule(
+        name="ashrae-inlet-change",
+        metric="inlet_temperature_celsius",
+        warn_below=-MAX_CHANGE_CELSIUS,
+        warn_above=MAX_CHANGE_CELSIUS,
+        clear_margin=CLEAR_MARGIN_CELSIUS,
+        source="ASHRAE TC 9.9: at most 5 K in 15 min with tape storage",
+        where={"storage": "tape"},
+        per_seconds=CHANGE_SECONDS,
+    ),
+)
 
 STATE_RULES = (
     LimitRule(
@@ -55,7 +72,7 @@ LOG_RULES = (
 
 def default_rules() -> tuple[LimitRule, ...]:
     """What a hall gets without any configuration."""
-    return ashrae_rules() + STATE_RULES + LOG_RULES
+    return ashrae_rules() + CHANGE_RULES + STATE_RULES + LOG_RULES
 
 
 def broken(rule: LimitRule, value: float) -> Severity | None:

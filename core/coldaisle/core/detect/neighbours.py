@@ -9,33 +9,61 @@ MAX_UPSTREAM_ALERTS = 5
 
 
 class PlantState(Struct, frozen=True):
-    """All that a neighbourhood knows: kinds, attributes, targets and open alerts by asset."""
+    """All that a neighbourhood knows: kinds, attributes, targets, open alerts and places by asset.
+
+    ``learned`` are open alerts that no longer keep their asset's models from learning.
+    """
 
     kinds: dict[str, str] = {}
     attributes: dict[str, dict[str, str]] = {}
     links: dict[str, dict[str, None]] = {}
     open_alerts: dict[str, dict[str, str]] = {}
+    places: dict[str, str] = {}
+    learned: dict[str, None] = {}
 
 
 class Neighbourhood:
     """A small fold of asset and alert events; enough to say what an asset depends on and how that is."""
 
     def __init__(self, state: PlantState | None = None) -> None:
-        self.state = state or PlantState({}, {}, {}, {})
+        self.state = state or PlantState({}, {}, {}, {}, {}, {})
         self._kinds, self._attributes = self.state.kinds, self.state.attributes
         self._links, self._open = self.state.links, self.state.open_alerts
+        self._places = self.state.places
+        self._groups: dict[tuple[str, str], dict[str, None]] = {}
+        for asset in tuple(self._places):
+            self._join(asset)
 
     def observe(self, body: t.AssetObserved | t.AssetLinked | t.AssetRemoved) -> None:
         """Take in what is known of an asset."""
         match body:
             case t.AssetObserved(asset=asset, kind=kind, attributes=attributes):
+                self._leave(asset)
                 self._kinds[asset], self._attributes[asset] = kind, attributes
+                self._join(asset)
             case t.AssetLinked(asset=asset, target=target, edge=edge):
                 if edge != "located_in":
                     self._links.setdefault(asset, {})[target] = None
+                    return
+                self._leave(asset)
+                self._places[asset] = target
+                self._join(asset)
             case t.AssetRemoved(asset=asset):
-                for known in (self._kinds, self._attributes, self._links, self._open):
+                self._leave(asset)
+                for known in (self._kinds, self._attributes, self._links, self._open, self._places):
                     known.pop(asset, None)
+
+    def peers(self, asset: str) -> dict[str, None]:
+        """The assets of the same kind in the same place, with this one, in the order they were found."""
+        return self._groups.get(self._group(asset), {})
+
+    def attributes(self, asset: str) -> dict[str, str]:
+        """What the asset says of itself."""
+        return self._attributes.get(asset, {})
+
+    def kind(self, asset: str) -> str:
+        """The asset's kind, empty where nobody said."""
+        return self._kinds.get(asset, "")
 
     def applies(self, rule: t.LimitRule, asset: str, assumed: dict[str, str]) -> bool:
         """Whether the rule is about this asset."""
@@ -51,10 +79,15 @@ class Neighbourhood:
     def alert_cleared(self, asset: str, alert: str) -> None:
         """Forget it again."""
         self._open.get(asset, {}).pop(alert, None)
+        self.state.learned.pop(alert, None)
+
+    def alert_learned(self, alert: str) -> None:
+        """The open alert is about a new normal."""
+        self.state.learned[alert] = None
 
     def has_open_alert(self, asset: str) -> bool:
-        """Whether anything is wrong with the asset now."""
-        return bool(self._open.get(asset))
+        """Whether anything is wrong with the asset now that is not to be learned."""
+        return any(alert not in self.state.learned for alert in self._open.get(asset, ()))
 
     def upstream(self, asset: str) -> tuple[str, ...]:
         """What is wrong, now, with what this asset depends on: nearest first, each with its alert's id."""
@@ -66,3 +99,14 @@ class Neighbourhood:
                 seen.add(target)
                 found.extend(f"{summary} [{alert}]" for alert, summary in self._open.get(target, {}).items())
         return tuple(found[:MAX_UPSTREAM_ALERTS])
+
+    def _group(self, asset: str) -> tuple[str, str]:
+        return self._kinds.get(asset, ""), self._places.get(asset, "")
+
+    def _join(self, asset: str) -> None:
+        if asset in self._places:
+            self._places[asset] = self._places.pop(asset)  # in the order in which groups are made again
+            self._groups.setdefault(self._group(asset), {})[asset] = None
+
+    def _leave(self, asset: str) -> None:
+        self._groups.get(self._group(asset), {}).pop(asset, None)

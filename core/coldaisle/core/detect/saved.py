@@ -10,13 +10,18 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from coldaisle.core.detect.alerts import AlertsState
 from coldaisle.core.detect.entities import EntityState
-from coldaisle.core.detect.machine import MachineState
+from coldaisle.core.detect.freshness import FreshnessState
+from coldaisle.core.detect.learning import LearningState
 from coldaisle.core.detect.neighbours import PlantState
 from coldaisle.core.detect.novelty import NoveltyState
+from coldaisle.core.detect.overlays import OverlayState
+from coldaisle.core.detect.peers import Standing
+from coldaisle.core.detect.records import RECORD_BYTES
 from coldaisle.core.events.types import DetectorConfigured
 
-REACTION_MEANING = 2
+REACTION_MEANING = 3
 """Raise it when the detector answers otherwise from the same state."""
 
 RIVER_VERSION = version("river")
@@ -29,33 +34,32 @@ class DetectorState(Struct, frozen=True):
     plant: PlantState
     rates: dict[tuple[str, str], tuple[float, int]]
     series: dict[tuple[str, str], int]
-    novelty: dict[str, bytes]
-    machines: dict[tuple[str, str, str], MachineState]
+    novelty: bytes
+    alerts: AlertsState
     entities: dict[str, EntityState]
     lost: dict[str, str]
+    overlays: OverlayState
+    freshness: FreshnessState
+    learning: LearningState
+    peers: dict[str, dict[str, Standing]]
+    changes: dict[tuple[str, str, str], list[tuple[int, float]]]
 
 
 encoder = msgspec.msgpack.Encoder()
 decoder = msgspec.msgpack.Decoder(DetectorState)
 
 
-def pack_novelty(state: NoveltyState, series_count: int) -> dict[str, bytes]:
-    """Each array's first ``series_count`` columns, row by row."""
-    return {
-        name: np.ascontiguousarray(
-            array[..., :series_count], dtype=array.dtype.newbyteorder("<")
-        ).tobytes()
-        for name, array in vars(state).items()
-    }  # fmt: skip
+def pack_novelty(state: NoveltyState, series_count: int) -> bytes:
+    """The records of the first ``series_count`` series, as they lie in memory on little-endian machines."""
+    return state.records.words[:series_count].tobytes()
 
 
-def unpack_novelty(packed: dict[str, bytes], series_count: int) -> NoveltyState:
-    """The inverse; raises ValueError when an array is missing or of another size."""
+def unpack_novelty(packed: bytes, series_count: int) -> NoveltyState:
+    """The inverse; raises ValueError when records are missing."""
+    if len(packed) != series_count * RECORD_BYTES:
+        raise ValueError(f"a state of {series_count} series has {series_count * RECORD_BYTES} bytes, "
+                         f"not {len(packed)}")  # fmt: skip
     state = NoveltyState()
-    if packed.keys() != vars(state).keys():
-        raise ValueError(f"saved statistics are {sorted(packed)}, expected {sorted(vars(state))}")
     state.reserve(series_count)
-    for name, array in vars(state).items():
-        flat = np.frombuffer(packed[name], array.dtype.newbyteorder("<"))
-        array[..., :series_count] = flat.reshape((*array.shape[:-1], series_count))
+    state.records.bytes[:series_count] = np.frombuffer(packed, np.uint8).reshape(series_count, RECORD_BYTES)
     return state

@@ -11,7 +11,11 @@ from coldaisle.core.events.types import AnyEvent, SamplesRecorded
 EVENT_TYPES: dict[str, type[AnyEvent]] = {cls.__name__: cls for cls in typing.get_args(AnyEvent)}
 
 # Each type's schema number. Raise it when a field is added, and keep the golden file of the version before.
-SCHEMAS: dict[str, int] = dict.fromkeys(EVENT_TYPES, 1)
+SCHEMAS: dict[str, int] = dict.fromkeys(EVENT_TYPES, 1) | {
+    "AlertEscalated": 2,
+    "AlertOpened": 2,
+    "DetectorConfigured": 2,
+}
 
 MAX_CACHED_HEADS = 50_000
 """Assets whose last poll is remembered by its head; beyond it the cache starts anew."""

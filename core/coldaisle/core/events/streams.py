@@ -23,11 +23,16 @@ def stream_of(body: AnyEvent) -> str:  # noqa: C901 - a table with an arm for ea
             return f"agent-{agent}"
         case t.GapRecorded(source=source) | t.InputRejected(source=source):
             return f"agent-{source}"
+        case t.SilenceCreated() | t.SilenceExpired() | t.MaintenanceScheduled() | t.MaintenanceEnded():
+            return _overlay_stream(body)
         case (
             t.AlertOpened(alert=alert)
             | t.AlertEscalated(alert=alert)
             | t.AlertCleared(alert=alert)
             | t.AlertAcknowledged(alert=alert)
+            | t.AlertFlapping(alert=alert)
+            | t.FeedbackGiven(alert=alert)
+            | t.LearningResumed(alert=alert)
         ):
             return f"alert-{alert}"
         case t.LogTemplateAdded() | t.LogTemplateGeneralised() | t.LogTemplateRetired():
@@ -44,3 +49,13 @@ def stream_of(body: AnyEvent) -> str:  # noqa: C901 - a table with an arm for ea
             return f"retention-{category}"
         case _:
             return f"run-{body.run}"
+
+
+def _overlay_stream(
+    body: t.SilenceCreated | t.SilenceExpired | t.MaintenanceScheduled | t.MaintenanceEnded,
+) -> str:
+    match body:
+        case t.SilenceCreated(silence=silence) | t.SilenceExpired(silence=silence):
+            return f"silence-{silence}"
+        case t.MaintenanceScheduled(maintenance=work) | t.MaintenanceEnded(maintenance=work):
+            return f"maintenance-{work}"

@@ -5,7 +5,9 @@ is never changed. So a page of events costs its own size, not the size of the tw
 """
 
 from collections.abc import Iterable
+from typing import TypeVar
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from coldaisle.core.events import types as t
@@ -27,10 +29,14 @@ class _Draft:
         self.runs = dict(twin.runs)
         self.agents = dict(twin.agents)
         self.playbooks = dict(twin.playbooks)
+        self.silences, self.maintenances = twin.silences, twin.maintenances
         self._owned_readings: set[str] = set()
 
     def freeze(self, position: int) -> Twin:
-        return Twin(position, self.assets, self.readings, self.alerts, self.runs, self.agents, self.playbooks)
+        return Twin(
+            position, self.assets, self.readings, self.alerts, self.runs, self.agents, self.playbooks,
+            self.silences, self.maintenances,
+        )  # fmt: skip
 
     def asset(self, asset_id: str) -> Asset:
         return self.assets.get(asset_id) or Asset(asset_id)
@@ -69,8 +75,20 @@ def _apply(draft: _Draft, fact: Fact) -> None:
             | t.DeviceLost() as body
         ):
             _apply_asset(draft, body)
-        case t.AlertOpened() | t.AlertEscalated() | t.AlertCleared() | t.AlertAcknowledged() as body:
+        case (
+            t.AlertOpened()
+            | t.AlertEscalated()
+            | t.AlertCleared()
+            | t.AlertAcknowledged()
+            | t.AlertFlapping()
+            | t.FeedbackGiven()
+            | t.LearningResumed() as body
+        ):
             _apply_alert(draft, fact, body)
+        case (
+            t.SilenceCreated() | t.SilenceExpired() | t.MaintenanceScheduled() | t.MaintenanceEnded() as body
+        ):
+            _apply_overlay(draft, fact, body)
         case t.AgentStarted() | t.AgentConnected() | t.AgentDisconnected() as body:
             _apply_agent(draft, fact, body)
         case t.PlaybookPublished(playbook=name, revision=revision, source=source):
@@ -136,7 +154,15 @@ def _linked(asset: Asset, body: t.AssetLinked) -> Asset:
     return replace(asset, links=(*others, link))
 
 
-_AlertBody = t.AlertOpened | t.AlertEscalated | t.AlertCleared | t.AlertAcknowledged
+_AlertBody = (
+    t.AlertOpened
+    | t.AlertEscalated
+    | t.AlertCleared
+    | t.AlertAcknowledged
+    | t.AlertFlapping
+    | t.FeedbackGiven
+    | t.LearningResumed
+)
 
 
 def _apply_alert(draft: _Draft, fact: Fact, body: _AlertBody) -> None:
@@ -144,6 +170,7 @@ def _apply_alert(draft: _Draft, fact: Fact, body: _AlertBody) -> None:
         draft.alerts[body.alert] = Alert(
             body.alert, body.asset, body.metric, body.kind, body.severity, body.summary, body.evidence,
             opened=fact.time, opened_position=fact.position, revision=fact.position,
+            suppressed_by=body.suppressed_by or UNSET,
         )  # fmt: skip
         return
     alert = draft.alerts.get(body.alert)
@@ -156,6 +183,12 @@ def _apply_alert(draft: _Draft, fact: Fact, body: _AlertBody) -> None:
             alert = replace(alert, cleared=fact.time)
         case t.AlertAcknowledged():
             alert = replace(alert, acknowledged=True)
+        case t.AlertFlapping():
+            alert = replace(alert, flapping=True)
+        case t.FeedbackGiven(verdict=verdict):
+            alert = replace(alert, feedback=verdict)
+        case t.LearningResumed():
+            alert = replace(alert, learned=True)
     draft.alerts[body.alert] = replace(alert, revision=fact.position)
     if alert.cleared is not None:
         _forget_oldest_cleared(draft.alerts)
@@ -167,6 +200,30 @@ def _forget_oldest_cleared(alerts: dict[str, Alert]) -> None:
     cleared = [alert for alert in alerts.values() if alert.cleared is not None]
     if len(cleared) > MAX_ENDED_ALERTS:
         del alerts[min(cleared, key=lambda alert: alert.revision).id]
+
+
+_OverlayBody = t.SilenceCreated | t.SilenceExpired | t.MaintenanceScheduled | t.MaintenanceEnded
+_Ending = TypeVar("_Ending", t.SilenceCreated, t.MaintenanceScheduled)
+
+
+def _apply_overlay(draft: _Draft, fact: Fact, body: _OverlayBody) -> None:
+    """Silences and maintenances that were called off leave; those that ran out leave with the next one."""
+    match body:
+        case t.SilenceCreated(silence=name):
+            draft.silences = _unended(draft.silences, fact.time) | {name: body}
+        case t.SilenceExpired(silence=name):
+            draft.silences = {key: x for key, x in _unended(draft.silences, fact.time).items() if key != name}
+        case t.MaintenanceScheduled(maintenance=name):
+            draft.maintenances = _unended(draft.maintenances, fact.time) | {name: body}
+        case t.MaintenanceEnded(maintenance=name):
+            current = _unended(draft.maintenances, fact.time)
+            draft.maintenances = {key: x for key, x in current.items() if key != name}
+
+
+def _unended(overlays: dict[str, _Ending] | UnsetType, time: int) -> dict[str, _Ending]:
+    if isinstance(overlays, UnsetType):
+        return {}
+    return {name: overlay for name, overlay in overlays.items() if overlay.ends > time}
 
 
 _AgentBody = t.AgentStarted | t.AgentConnected | t.AgentDisconnected

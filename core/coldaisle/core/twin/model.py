@@ -2,9 +2,19 @@
 
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
-from coldaisle.core.events.types import AlertKind, Argument, Edge, Evidence, Plan, Severity
+from coldaisle.core.events.types import (
+    AlertKind,
+    Argument,
+    Edge,
+    Evidence,
+    MaintenanceScheduled,
+    Plan,
+    Severity,
+    SilenceCreated,
+    Verdict,
+)
 
 RunState = Literal[
     "proposed", "approved", "running", "verifying", "succeeded", "failed", "rejected", "cancelled", "unknown"
@@ -45,7 +55,10 @@ class Asset(Struct, frozen=True):
 
 
 class Alert(Struct, frozen=True):
-    """An alert and where it stands; times in UTC ns."""
+    """An alert and where it stands; times in UTC ns.
+
+    What came later is unset, and then absent from the twin's JSON: old histories keep their state hash.
+    """
 
     id: str
     asset: str
@@ -59,6 +72,10 @@ class Alert(Struct, frozen=True):
     cleared: int | None = None
     acknowledged: bool = False
     revision: int = 0
+    suppressed_by: str | UnsetType = UNSET
+    feedback: Verdict | UnsetType = UNSET
+    flapping: bool | UnsetType = UNSET
+    learned: bool | UnsetType = UNSET
 
 
 class Step(Struct, frozen=True):
@@ -131,6 +148,8 @@ class Twin(Struct, frozen=True):
     runs: dict[str, Run] = field(default_factory=dict)
     agents: dict[str, Agent] = field(default_factory=dict)
     playbooks: dict[str, Playbook] = field(default_factory=dict)
+    silences: dict[str, SilenceCreated] | UnsetType = UNSET
+    maintenances: dict[str, MaintenanceScheduled] | UnsetType = UNSET
 
     def targets(self, asset: str, edge: Edge) -> list[str]:
         """What ``asset`` relates to by ``edge``, in the order in which the links were observed."""
