@@ -116,7 +116,7 @@ async def test_a_late_reply_is_counted(client, scripted):
         await client.get(_target(device, timeout_seconds=0.02, retries=0), [UPTIME])
     device.script = lambda data: [_reply(device.heard[0]), _reply(data)]
     await client.get(_target(device), [UPTIME])
-    assert client.late_replies_count == 1
+    assert client.counts.late_replies == 1
 
 
 async def test_replies_of_another_peer_do_not_count_as_answers(client, scripted):
@@ -128,7 +128,7 @@ async def test_replies_of_another_peer_do_not_count_as_answers(client, scripted)
         return [_reply(data, value=5)]
 
     def client_address(_):
-        return next(iter(client._exchanges._transports.values())).get_extra_info("sockname")
+        return next(iter(client._exchanges._channels.values())).transport.get_extra_info("sockname")
 
     device.script = forge
     assert (await client.get(_target(device), [UPTIME]))[0][2] == 5
@@ -140,7 +140,7 @@ async def test_noise_does_not_end_a_request_but_names_the_cause_of_its_silence(c
         await client.get(_target(device, timeout_seconds=0.02, retries=0), [UPTIME])
     device.script = lambda data: [b"garbage", _reply(data)]
     assert (await client.get(_target(device), [UPTIME]))[0][2] == 5
-    assert client.malformed_replies_count == 2
+    assert client.counts.malformed_replies == 2
 
 
 async def test_varbinds_that_do_not_decode_are_malformed_at_once(client, scripted):
@@ -174,7 +174,7 @@ async def test_too_big_and_silence_halve_the_repetitions_down_to_get_next(client
             return []
         if asked[-1] > 1:
             return [_reply(data, octets=b"", status=1)]
-        answer = small._answer(shell, data)
+        answer = small.answer(data)
         return [answer] if answer else []
 
     device = await scripted(script)
@@ -216,7 +216,7 @@ async def test_nothing_waits_after_a_cancelled_call(scripted):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await client.get(_target(device, timeout_seconds=60), [UPTIME])
-        assert client._exchanges._waiting == {}
+        assert [channel._waiting for channel in client._exchanges._channels.values()] == [{}]
 
 
 def test_a_target_hides_its_community():

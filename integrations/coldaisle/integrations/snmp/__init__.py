@@ -12,16 +12,23 @@ from coldaisle.integrations.snmp.errors import (
     InvalidValue,
     MalformedMessage,
     NonIncreasingOid,
+    NotAuthentic,
+    PrivacyUnavailable,
     ProfileError,
+    SecurityReport,
     SnmpError,
     SnmpTimeout,
     TooManyRows,
+    TooManySockets,
 )
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.notify import TrapListener, encode_inform, encode_trap_v2
 from coldaisle.integrations.snmp.oid import encode_oid, oid_text
+from coldaisle.integrations.snmp.peers import KnownPeer
 from coldaisle.integrations.snmp.profile import Profile, built_in_profiles, load_profile
-from coldaisle.integrations.snmp.responder import Responder, Table
+from coldaisle.integrations.snmp.responder import Responder
+from coldaisle.integrations.snmp.table import Table
+from coldaisle.integrations.snmp.target import Target
+from coldaisle.integrations.snmp.usm import LocalEngine, User
 
 __all__ = [
     "AddressUnusable",
@@ -29,11 +36,16 @@ __all__ = [
     "ErrorStatus",
     "InvalidOid",
     "InvalidValue",
+    "KnownPeer",
+    "LocalEngine",
     "MalformedMessage",
     "NonIncreasingOid",
+    "NotAuthentic",
+    "PrivacyUnavailable",
     "Profile",
     "ProfileError",
     "Responder",
+    "SecurityReport",
     "SnmpActions",
     "SnmpClient",
     "SnmpCollector",
@@ -42,7 +54,9 @@ __all__ = [
     "Table",
     "Target",
     "TooManyRows",
+    "TooManySockets",
     "TrapListener",
+    "User",
     "built_in_profiles",
     "encode_inform",
     "encode_oid",

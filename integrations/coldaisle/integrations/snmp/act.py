@@ -21,12 +21,12 @@ from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.config import DeviceConfig, read_target, write_target
 from coldaisle.integrations.snmp.decode import reading
 from coldaisle.integrations.snmp.errors import ErrorStatus, ProfileError, SnmpError
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.locate import locate
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.poll import identify
 from coldaisle.integrations.snmp.profile import Metric, Profile, built_in_profiles
 from coldaisle.integrations.snmp.tags import ABSENT, TYPE_TAGS
+from coldaisle.integrations.snmp.target import Target
 
 ACTION = "snmp.set"
 READ_BACK_SECONDS = 0.5

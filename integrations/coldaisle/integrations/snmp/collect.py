@@ -104,7 +104,7 @@ class DeviceWatch:
         """One round; its outcome is emitted, an operating fault never raised."""
         try:
             if self._plan is None:
-                self._plan = plan_for(self._target, await self._profile())
+                self._plan = plan_for(await self._profile())
             found = await poll(self._client, self._target, self._plan, self._poll_seconds)
         except SnmpError as error:
             await self._lose(error)

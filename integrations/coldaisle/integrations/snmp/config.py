@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from coldaisle.core.errors import ConfigError
-from coldaisle.integrations.snmp.exchange import Target
+from coldaisle.integrations.snmp.target import Target
 
 DEFAULT_PORT = 161
 DEFAULT_READ_COMMUNITY = "public"

@@ -8,10 +8,10 @@ from coldaisle.integrations.snmp.ber import Varbind
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.decode import index_text, metric_name, row_names
 from coldaisle.integrations.snmp.errors import ProfileError
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.profile import Metric, Profile, TableProfile
 from coldaisle.integrations.snmp.tags import TYPE_TAGS
+from coldaisle.integrations.snmp.target import Target
 
 
 class Place(Struct, frozen=True):

@@ -10,11 +10,11 @@ from coldaisle.core.events.types import Quality
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.decode import Readings, columns_of, decode_objects, decode_table
 from coldaisle.integrations.snmp.errors import MalformedMessage, SnmpError, SnmpTimeout
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.message import Request, prepare_read
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.profile import Profile, TableProfile, profile_for
 from coldaisle.integrations.snmp.tags import GET, OBJECT_IDENTIFIER
+from coldaisle.integrations.snmp.target import Target
 
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
 MAX_OBJECTS_PER_GET = 20
@@ -44,12 +44,11 @@ async def identify(client: SnmpClient, target: Target, profiles: Mapping[str, Pr
     return profile_for(object_id, profiles)
 
 
-def plan_for(target: Target, profile: Profile) -> Plan:
+def plan_for(profile: Profile) -> Plan:
     """The questions to ask, in GETs of bounded size."""
     oids = [encode_oid(metric.oid) for metric in profile.objects]
-    community = target.community.encode()
     parts = [oids[at : at + MAX_OBJECTS_PER_GET] for at in range(0, len(oids), MAX_OBJECTS_PER_GET)]
-    return Plan(profile, tuple(prepare_read(community, GET, part) for part in parts))
+    return Plan(profile, tuple(prepare_read(GET, part) for part in parts))
 
 
 async def poll(client: SnmpClient, target: Target, plan: Plan, deadline_seconds: float) -> Round:

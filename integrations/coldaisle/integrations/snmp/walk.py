@@ -19,11 +19,12 @@ class Column:
     last: bytes
     rows: list[Varbind] = field(default_factory=list)
     ended: bool = False
+    may_go_back: bool = False
 
     @classmethod
-    def at(cls, root: bytes) -> "Column":
-        """A column whose walk has not begun."""
-        return cls(root, root)
+    def at(cls, root: bytes, *, may_go_back: bool = False) -> "Column":
+        """A column whose walk has not begun; with ``may_go_back`` only the caller's row cap ends a circle."""
+        return cls(root, root, may_go_back=may_go_back)
 
 
 def take_reply(columns: list[Column], varbinds: list[Varbind]) -> None:
@@ -73,7 +74,11 @@ def _take_singly(column: Column, varbinds: list[Varbind]) -> None:
             column.ended = True
             break
         if not follows(last, oid):
-            raise NonIncreasingOid(oid_text(last), oid_text(oid))
+            if not column.may_go_back:
+                raise NonIncreasingOid(oid_text(last), oid_text(oid))
+            if oid == last:
+                column.ended = True  # the device does not move at all
+                break
         append(varbind)
         last = oid
     column.last = last
