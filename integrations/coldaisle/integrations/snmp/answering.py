@@ -29,11 +29,11 @@ OnSet = Callable[[str, int, Wire], int]
 MAX_REPETITIONS = 1_000
 
 NO_ERROR, TOO_BIG, NO_SUCH_NAME, BAD_VALUE, GEN_ERR, NO_ACCESS = 0, 1, 2, 3, 5, 6
-AUTHORIZATION_ERROR, NOT_WRITABLE = 16, 17
+NOT_WRITABLE = 17
 
 _STATUS_V1 = {NO_ACCESS: NO_SUCH_NAME, 11: NO_SUCH_NAME, NOT_WRITABLE: NO_SUCH_NAME, 18: NO_SUCH_NAME,
               7: BAD_VALUE, 8: BAD_VALUE, 9: BAD_VALUE, 10: BAD_VALUE, 12: BAD_VALUE,
-              13: GEN_ERR, 14: GEN_ERR, 15: GEN_ERR, AUTHORIZATION_ERROR: NO_SUCH_NAME}  # fmt: skip
+              13: GEN_ERR, 14: GEN_ERR, 15: GEN_ERR, 16: NO_SUCH_NAME}  # fmt: skip
 """Error statuses of version 2 as version 1 says them (RFC 3584 section 4.4)."""
 
 
@@ -71,10 +71,6 @@ class Answering:
         if rows is None or sum(map(len, rows)) > asked.room_bytes:
             return _response(shell, b"", TOO_BIG)
         return _response(shell, b"".join(rows))
-
-    def refuse(self, asked: Asked, status: int) -> bytes:
-        """A RESPONSE that returns the request with an error."""
-        return _response(asked.shell, asked.octets[asked.shell.start : asked.shell.stop], status)
 
     def _read_v1(self, asked: Asked, varbinds: list[Varbind]) -> bytes:
         find = self._row_v1 if asked.shell.pdu == GET else self._next_row_v1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from coldaisle.integrations.snmp.answering import AUTHORIZATION_ERROR, Answering, Asked, OnSet
+from coldaisle.integrations.snmp.answering import Answering, Asked, OnSet
 from coldaisle.integrations.snmp.errors import MalformedMessage
 from coldaisle.integrations.snmp.message import V3, decode_shell, encode_community, version_of
 from coldaisle.integrations.snmp.table import Table
@@ -118,8 +118,5 @@ class Responder(asyncio.DatagramProtocol):
         room_bytes = min(self._max_reply_bytes, secure.max_bytes) - len(secure.user) - OVERHEAD_BYTES
         may_write = found.user in self._writers
         asked = Asked(found.scoped.shell, found.scoped.octets, may_write, room_bytes)
-        if secure.level != found.user.level:
-            pdu: bytes | None = self._answering.refuse(asked, AUTHORIZATION_ERROR)
-        else:
-            pdu = self._answering.answer(asked)
+        pdu = self._answering.answer(asked)
         return None if pdu is None else self.authority.reply(found, pdu)

@@ -38,11 +38,9 @@ class Missing:
         varbinds = [found.get(place) or self._absent(place) for place in range(len(self._asked))]
         return Reply(varbinds, reply.received_at, reply.round_trip_seconds, reply.tries_count)
 
-    def nothing(self, received_at: int, round_trip_seconds: float = 0.0) -> Reply:
+    def nothing(self, received_at: int) -> Reply:
         """The reply when the device has none of the objects."""
-        return Reply(
-            [self._absent(place) for place in range(len(self._asked))], received_at, round_trip_seconds
-        )
+        return Reply([self._absent(place) for place in range(len(self._asked))], received_at, 0.0)
 
     def _absent(self, place: int) -> Varbind:
         return self._asked[place], self._tag, None

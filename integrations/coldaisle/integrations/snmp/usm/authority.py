@@ -93,7 +93,7 @@ class Authority:
         user = self._users.get(shell.user)
         if user is None:
             raise Refused(UNKNOWN_USER)
-        if shell.level & ~user.level:
+        if shell.level != user.level:  # below it too: nobody shall ask in a user's name without a key
             raise Refused(UNSUPPORTED_LEVEL)
         return user
 
