@@ -179,10 +179,16 @@ def _version_of(data: bytes) -> int:
     return read_integer(data, at, end)[0]
 
 
-def _decode_shell(data: bytes) -> Shell:
+def open_community(data: bytes) -> tuple[int, bytes, int, int]:
+    """Version, community, and where the PDU lies; raises MalformedMessage or IndexError."""
     at, end = read_header(data, 0, len(data), SEQUENCE)
     version, at = read_integer(data, at, end)
     if version not in (V1, V2C):
         raise MalformedMessage(f"version field {version} is none of {V1} and {V2C} (versions 1 and 2c)")
     start, at = read_header(data, at, end, OCTET_STRING)
-    return decode_pdu(data, at, end, version, data[start:at])
+    return version, data[start:at], at, end
+
+
+def _decode_shell(data: bytes) -> Shell:
+    version, community, at, end = open_community(data)
+    return decode_pdu(data, at, end, version, community)

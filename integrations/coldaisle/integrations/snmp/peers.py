@@ -17,7 +17,7 @@ from coldaisle.integrations.snmp.usm.message import MAX_COUNTER
 
 MAX_PEERS = 10_000
 MAX_DUPLICATES = 1_000
-MIN_TIMEOUT_SECONDS = 0.25
+MIN_TIMEOUT_SECONDS = 0.5
 """The first try waits at least this long (or the target's timeout, if that is less)."""
 
 _GAIN, _VARIATION_GAIN, _VARIATIONS = 1 / 8, 1 / 4, 4

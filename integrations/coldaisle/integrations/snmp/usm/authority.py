@@ -80,9 +80,9 @@ class Authority:
         return Authorized(user, keys, shell, scoped)
 
     def reply(self, asked: Authorized, pdu: bytes) -> bytes:
-        """An encoded PDU as the answer, at the security level of the request."""
+        """An encoded PDU as the answer, at the security level and in the context of the request."""
         engine, shell = self.engine, asked.shell
-        scoped = encode_scoped(engine.id, asked.scoped.context, pdu)
+        scoped = encode_scoped(asked.scoped.engine_id, asked.scoped.context, pdu)
         return encode_secure(
             asked.keys, shell.level, engine.id, engine.boots, engine.time, shell.message_id, scoped
         )

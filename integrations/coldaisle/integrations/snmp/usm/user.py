@@ -64,19 +64,30 @@ def check_user(user: User) -> User:
 class Keys:
     """A user at one engine."""
 
-    __slots__ = ("_auth_key", "cipher", "digest", "level", "name")
+    __slots__ = ("_auth_key", "_cipher", "_engine_id", "_user", "digest", "level", "name")
 
     def __init__(self, user: User, engine_id: bytes) -> None:
         self.name = user.name.encode()
         self.level = user.level
         self.digest: Digest | None = None
-        self.cipher: Cipher | None = None
+        self._user = user
+        self._engine_id = engine_id
         self._auth_key = b""
+        self._cipher: Cipher | None = None
         if user.auth:
             self.digest = DIGESTS[user.auth]
             self._auth_key = localized_key(self.digest, user.auth_phrase.encode(), engine_id)
-            if user.privacy:
-                self.cipher = cipher_for(user.privacy, _privacy_key(user, self.digest, engine_id))
+
+    @property
+    def cipher(self) -> Cipher | None:
+        """What hides and shows, None without privacy; made when first needed, which is after the MAC held.
+
+        Raises PrivacyUnavailable.
+        """
+        if self._cipher is None and self.level & PRIVACY and self.digest is not None:
+            key = _privacy_key(self._user, self.digest, self._engine_id)
+            self._cipher = cipher_for(self._user.privacy, key)
+        return self._cipher
 
     @property
     def mac_bytes(self) -> int:
