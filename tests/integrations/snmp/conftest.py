@@ -148,7 +148,7 @@ class Snmpd:
         lines = [f"agentAddress udp:127.0.0.1:{self.port}", "sysContact nobody"]
         lines += [f"rwcommunity {community} 127.0.0.1", *(created(user) for user in users)]
         lines += [f"rwuser {user.name} {LEVELS[user.level]}" for user in users]
-        folder.mkdir(exist_ok=True)
+        (folder / "kept").mkdir(parents=True)
         (folder / "snmpd.conf").write_text("\n".join(lines) + "\n")
 
     @property
@@ -160,7 +160,7 @@ class Snmpd:
         self._process = await asyncio.create_subprocess_exec(
             peer_binary("snmpd"), "-f", "-C", "-c", str(self._folder / "snmpd.conf"),
             "-Lf", str(self._folder / "log"), "-p", str(self._folder / "pid"),
-            env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": str(self._folder)},
+            env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": str(self._folder / "kept")},
         )  # fmt: skip
         patient = Target("127.0.0.1", self.port, timeout_seconds=0.2, retries=5 * START_SECONDS)
         async with SnmpClient() as client:

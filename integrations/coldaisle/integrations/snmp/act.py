@@ -187,7 +187,9 @@ def _object_aim(arguments: dict[str, Argument]) -> Aim:
 def _writable(device: DeviceConfig) -> Target:
     target = write_target(device)
     if target is None:
-        raise ProfileError(f"{device.asset} has no write community; set write_community_file or _env")
+        community = "write community; set write_community_file or _env"
+        missing = "write user; set write_user" if device.version == "3" else community
+        raise ProfileError(f"{device.asset} has no {missing}")
     return target
 
 

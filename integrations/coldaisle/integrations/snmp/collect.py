@@ -122,6 +122,9 @@ class DeviceWatch:
             self._reached = True
             await self._say(found.time, DeviceReached(self._device.asset, self._device.address, self._agent))
         await self._reject(malformed(found.problems))
+        for twin in self._client.take_duplicates(self._target):
+            reason = f"the engine id is also that of {twin.first[0]}: a clone, or one device at two addresses"
+            await self._say(found.time, InputRejected(f"snmp:{self._device.asset}", reason, twin.engine_id))
         for event in samples(self._device.asset, self._device.measures, found.readings, found.quality):
             await self._say(found.time, event)
 
