@@ -149,6 +149,7 @@ class Snmpd:
         lines += [f"rwcommunity {community} 127.0.0.1", *(created(user) for user in users)]
         lines += [f"rwuser {user.name} {LEVELS[user.level]}" for user in users]
         (folder / "kept").mkdir(parents=True)
+        (folder / "kept" / "snmpd.conf").touch()
         (folder / "snmpd.conf").write_text("\n".join(lines) + "\n")
 
     @property
@@ -158,7 +159,7 @@ class Snmpd:
     async def start(self) -> None:
         """Return when it answers."""
         self._process = await asyncio.create_subprocess_exec(
-            peer_binary("snmpd"), "-f", "-C", "-c", str(self._folder / "snmpd.conf"),
+            peer_binary("snmpd"), "-f", "-C", "-c", f"{self._folder}/snmpd.conf,{self._folder}/kept/snmpd.conf",
             "-Lf", str(self._folder / "log"), "-p", str(self._folder / "pid"),
             env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": str(self._folder / "kept")},
         )  # fmt: skip
