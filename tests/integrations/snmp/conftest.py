@@ -158,8 +158,9 @@ class Snmpd:
 
     async def start(self) -> None:
         """Return when it answers."""
+        settings = f"{self._folder}/snmpd.conf,{self._folder}/kept/snmpd.conf"
         self._process = await asyncio.create_subprocess_exec(
-            peer_binary("snmpd"), "-f", "-C", "-c", f"{self._folder}/snmpd.conf,{self._folder}/kept/snmpd.conf",
+            peer_binary("snmpd"), "-f", "-C", "-c", settings,
             "-Lf", str(self._folder / "log"), "-p", str(self._folder / "pid"),
             env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": str(self._folder / "kept")},
         )  # fmt: skip

@@ -7,6 +7,8 @@ times out.
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -33,6 +35,16 @@ class Reply(Struct, frozen=True):
     tries_count: int = 1
 
 
+class Errand(Protocol):
+    """Requests to one device, one after the other, without a turn of the loop between them."""
+
+    def question(self) -> Question:
+        """What to ask now."""
+
+    def take(self, reply: "Reply") -> bool:
+        """Whether there is more to ask after this reply. What it raises ends the errand."""
+
+
 class Waits(Struct, frozen=True):
     """How long each try waits, and whom to name when none is answered."""
 
@@ -52,8 +64,9 @@ class Counts:
 class Channel(asyncio.DatagramProtocol):
     """One socket, made by the loop. With ``anywhere`` a reply may come from any address."""
 
-    def __init__(self, counts: Counts, anywhere: bool = False) -> None:
+    def __init__(self, counts: Counts, take_id: Callable[[], int], anywhere: bool = False) -> None:
         self._counts = counts
+        self._take_id = take_id
         self._anywhere = anywhere
         self._waiting: dict[Peer, dict[int, _Exchange]] = {}
 
@@ -62,19 +75,24 @@ class Channel(asyncio.DatagramProtocol):
         self.transport = transport
         raise_receive_buffer(transport.get_extra_info("socket"), RECEIVE_BUFFER_BYTES)
 
-    async def ask(self, endpoint: Endpoint, question: Question, message_id: int, waits: Waits) -> Reply:
-        """One question and its reply. Raises SnmpError."""
+    async def run(self, errand: Errand, endpoint: Endpoint, waits: Waits) -> Reply:
+        """All questions of an errand; returns the reply to the last. Raises SnmpError."""
         peer = ANYWHERE if self._anywhere else (endpoint[0], endpoint[1])
-        exchange = _Exchange(self.transport, endpoint, question, message_id, waits)
         waiting = self._waiting.setdefault(peer, {})
-        waiting[message_id] = exchange
+        exchange = _Exchange(self.transport, endpoint, errand, waits)
+        self._ask(waiting, exchange)
         try:
             return await exchange.future
         finally:
             exchange.stop()
-            del waiting[message_id]
+            del waiting[exchange.message_id]
             if not waiting and self._waiting.get(peer) is waiting:
                 del self._waiting[peer]
+
+    def _ask(self, waiting: "dict[int, _Exchange]", exchange: "_Exchange") -> None:
+        message_id = self._take_id()
+        waiting[message_id] = exchange
+        exchange.ask(message_id)
 
     def datagram_received(self, data: bytes, addr: Endpoint) -> None:
         """Hand one datagram to its question (asyncio calls this)."""
@@ -98,47 +116,63 @@ class Channel(asyncio.DatagramProtocol):
         except SnmpError as error:
             exchange.fail(error)
         else:
-            self._answer(exchange, varbinds)
+            self._answer(waiting, exchange, varbinds)
 
-    def _answer(self, exchange: "_Exchange", varbinds: list[Varbind] | None) -> None:
-        if varbinds is None:
+    def _answer(
+        self, waiting: "dict[int, _Exchange]", exchange: "_Exchange", varbinds: list[Varbind] | None
+    ) -> None:
+        if varbinds is None or exchange.future.done():
             self._counts.late_replies += 1
-        else:
-            exchange.answer(varbinds)
+            return
+        answered_id = exchange.message_id
+        try:
+            if exchange.answer(varbinds):
+                self._ask(waiting, exchange)
+                del waiting[answered_id]
+        except SnmpError as error:
+            exchange.fail(error)
 
 
 class _Exchange:
-    """One question on its way: sent again until it is answered or its tries are used."""
+    """An errand on its way: each question is sent again until it is answered or its tries are used.
+
+    One timer serves all questions: it looks, when it fires, whether the latest try is really overdue.
+    """
 
     __slots__ = (
-        "_datagram", "_endpoint", "_loop", "_sent_at", "_timer", "_transport", "_tries_count", "_waits",
-        "future", "noise", "question",
+        "_datagram", "_due", "_endpoint", "_errand", "_loop", "_sent_at", "_timer", "_transport",
+        "_tries_count", "_waits", "future", "message_id", "noise", "question",
     )  # fmt: skip
 
     def __init__(
-        self,
-        transport: asyncio.DatagramTransport,
-        endpoint: Endpoint,
-        question: Question,
-        message_id: int,
-        waits: Waits,
+        self, transport: asyncio.DatagramTransport, endpoint: Endpoint, errand: Errand, waits: Waits
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Reply] = self._loop.create_future()
-        self.noise: SnmpError | None = None
-        self.question = question
-        self._datagram = question.datagram(message_id)
+        self.message_id = 0
+        self._errand = errand
         self._transport = transport
         self._endpoint = endpoint
         self._waits = waits
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ask(self, message_id: int) -> None:
+        """Send the question of the hour."""
+        self.message_id = message_id
+        self.question = self._errand.question()
+        self.noise: SnmpError | None = None
+        self._datagram = self.question.datagram(message_id)
         self._tries_count = 0
         self._send()
 
-    def answer(self, varbinds: list[Varbind]) -> None:
-        """Give the asker its reply."""
-        if not self.future.done():
-            round_trip_seconds = (time.monotonic_ns() - self._sent_at) / 1e9
-            self.future.set_result(Reply(varbinds, time.time_ns(), round_trip_seconds, self._tries_count))
+    def answer(self, varbinds: list[Varbind]) -> bool:
+        """Hand over a reply; whether there is more to ask. Raises SnmpError, as the errand does."""
+        round_trip_seconds = (time.monotonic_ns() - self._sent_at) / 1e9
+        reply = Reply(varbinds, time.time_ns(), round_trip_seconds, self._tries_count)
+        if self._errand.take(reply):
+            return True
+        self.future.set_result(reply)
+        return False
 
     def fail(self, error: Exception) -> None:
         """Give the asker an error."""
@@ -147,18 +181,29 @@ class _Exchange:
 
     def stop(self) -> None:
         """Send no more."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _send(self) -> None:
-        if self.future.done():
-            return
-        if self._tries_count == len(self._waits.seconds):
-            self.future.set_exception(self.noise or SnmpTimeout(self._silence()))
-            return
         self._sent_at = time.monotonic_ns()
         self._transport.sendto(self._datagram, self._endpoint)
-        self._timer = self._loop.call_later(self._waits.seconds[self._tries_count], self._send)
+        self._due = self._loop.time() + self._waits.seconds[self._tries_count]
         self._tries_count += 1
+        if self._timer is None or self._timer.when() > self._due:
+            self.stop()
+            self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        """The timer fired, perhaps for a question that was answered long ago."""
+        self._timer = None
+        if self.future.done():
+            return
+        if self._loop.time() < self._due:
+            self._timer = self._loop.call_at(self._due, self._look)
+        elif self._tries_count == len(self._waits.seconds):
+            self.future.set_exception(self.noise or SnmpTimeout(self._silence()))
+        else:
+            self._send()
 
     def _silence(self) -> str:
         waited = sum(self._waits.seconds)

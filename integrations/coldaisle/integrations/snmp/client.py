@@ -8,15 +8,15 @@ from typing import Self
 
 from coldaisle.integrations.snmp.ber import Value, Varbind
 from coldaisle.integrations.snmp.channel import Counts, Reply
-from coldaisle.integrations.snmp.errors import ErrorStatus, InvalidValue, SnmpTimeout, TooManyRows
+from coldaisle.integrations.snmp.errors import ErrorStatus, InvalidValue, SnmpTimeout
 from coldaisle.integrations.snmp.exchange import Exchanges
 from coldaisle.integrations.snmp.message import V1, Request, prepare, prepare_read
 from coldaisle.integrations.snmp.oid import encode_oid
-from coldaisle.integrations.snmp.peers import Duplicate, KnownPeer, PeerState
+from coldaisle.integrations.snmp.peers import Duplicate, KnownPeer
 from coldaisle.integrations.snmp.tags import ABSENT, COUNTER64, GET, GET_BULK, GET_NEXT, SET
 from coldaisle.integrations.snmp.target import Target
 from coldaisle.integrations.snmp.version1 import Missing
-from coldaisle.integrations.snmp.walk import Column, take_reply
+from coldaisle.integrations.snmp.walk import Column, Walk
 
 MAX_ROWS_COUNT = 1_000_000
 MAX_UNORDERED_ROWS_COUNT = 50_000
@@ -142,10 +142,7 @@ class SnmpClient:
         try:
             async with asyncio.timeout(deadline_seconds):
                 await self._exchanges.meet(target)
-                while active := [column for column in columns if not column.ended]:
-                    await self._walk_on(target, state, active)
-                    if sum(len(column.rows) for column in columns) > max_rows_count:
-                        raise TooManyRows(f"{target!r} has more than {max_rows_count} rows")
+                await self._run(target, Walk(target, state, columns, max_rows_count))
         except TimeoutError:
             raise SnmpTimeout(f"{target!r} did not end its walk in {deadline_seconds} s") from None
         state.grow(target.max_repetitions)
@@ -185,36 +182,25 @@ class SnmpClient:
                 return missing.completed(reply)
         return missing.nothing(time.time_ns())
 
-    async def _walk_on(self, target: Target, state: PeerState, columns: list[Column]) -> None:
-        """One reply further in a walk; every further try asks for half as much."""
+    async def _run(self, target: Target, walk: Walk) -> None:
+        """A walk to its end; every further try asks for half as much."""
         silent_count = 0
-        while True:
-            repetitions = state.repetitions_for(target)
-            request = _next_rows(columns, repetitions)
+        while walk.active:
+            replies_count = walk.replies_count
             try:
-                reply = await self._ask(target, request, 0, is_retry=silent_count > 0)
+                await self._walk_on(target, walk, is_retry=silent_count > 0)
             except SnmpTimeout:
-                silent_count += 1
+                silent_count = silent_count + 1 if walk.replies_count == replies_count else 1
                 if silent_count > target.retries:
                     raise
+                walk.ask_for_less()
             except ErrorStatus as error:
-                if error.status != TOO_BIG or repetitions <= 1:
+                if error.status != TOO_BIG or not walk.ask_for_less():
                     raise
-            else:
-                take_reply(columns, reply.varbinds)
-                _note_truncation(state, columns, repetitions, len(reply.varbinds))
-                return
-            state.repetitions = max(1, repetitions // 2)
 
-
-def _next_rows(columns: list[Column], repetitions: int) -> Request:
-    oids = [column.last for column in columns]
-    if repetitions > 1:
-        return prepare_read(GET_BULK, oids, 0, repetitions)
-    return prepare_read(GET_NEXT, oids)
-
-
-def _note_truncation(state: PeerState, columns: list[Column], repetitions: int, came_count: int) -> None:
-    """A reply with room for more while every column goes on was cut by the device."""
-    if came_count < repetitions * len(columns) and not any(column.ended for column in columns):
-        state.cut(repetitions, came_count // len(columns))
+    async def _walk_on(self, target: Target, walk: Walk, *, is_retry: bool) -> None:
+        """As far as it goes without a fault; version 1 needs a look at each reply."""
+        if target.version == V1:
+            walk.take(await self._ask(target, walk.request, 0, is_retry=is_retry))
+        else:
+            await self._exchanges.run(target, walk, 0, is_patient=is_retry)

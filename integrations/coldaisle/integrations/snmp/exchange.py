@@ -11,9 +11,15 @@ import socket
 from collections.abc import Iterable
 from typing import cast
 
-from msgspec import Struct
-
 from coldaisle.integrations.snmp.channel import Channel, Counts, Endpoint, Reply, Waits
+from coldaisle.integrations.snmp.errands import (
+    Asking,
+    CommunityErrand,
+    Discovering,
+    Once,
+    Requests,
+    SecureErrand,
+)
 from coldaisle.integrations.snmp.errors import (
     AddressUnusable,
     InvalidValue,
@@ -23,10 +29,9 @@ from coldaisle.integrations.snmp.errors import (
 )
 from coldaisle.integrations.snmp.message import FIRST_REQUEST_ID, LAST_REQUEST_ID, V3, Request
 from coldaisle.integrations.snmp.peers import KnownPeer, Peer, Peers, PeerState
-from coldaisle.integrations.snmp.question import CommunityQuestion, Question
 from coldaisle.integrations.snmp.tags import SET
 from coldaisle.integrations.snmp.target import Target
-from coldaisle.integrations.snmp.usm.asking import Discovery, SecureQuestion
+from coldaisle.integrations.snmp.usm.asking import Discovery
 from coldaisle.integrations.snmp.usm.engine import RemoteEngine
 from coldaisle.integrations.snmp.usm.reports import NOT_IN_TIME, UNKNOWN_ENGINE
 from coldaisle.integrations.snmp.usm.user import User, keys_of
@@ -65,37 +70,38 @@ class Exchanges:
         The first try waits as long as the device usually takes; a SET, which a second try might carry out
         twice, and a request that is itself a retry wait the whole timeout.
         """
+        return await self.run(target, Once(request), retries, is_patient=request.pdu == SET or is_retry)
+
+    async def run(
+        self, target: Target, requests: Requests, retries: int, *, is_patient: bool = False
+    ) -> Reply:
+        """Requests one after the other; returns the last reply. Raises SnmpError."""
         asking = await self._asking(target)
-        waits = self._waits(asking, retries, request.pdu == SET or is_retry)
+        waits = self._waits(asking, retries, is_patient)
         if target.version == V3:
-            reply = await self._ask_secure(asking, request, waits)
-        else:
-            question = CommunityQuestion(target.version, target.community, request)
-            reply = await self._send(asking, question, waits)
-        if reply.tries_count == 1:
-            asking.state.note_round_trip(reply.round_trip_seconds)
-        return reply
+            return await self._run_secure(asking, requests, waits)
+        errand = CommunityErrand(requests, asking)
+        return await asking.channel.run(errand, asking.endpoint, waits)
 
     async def meet(self, target: Target) -> None:
         """Find the engine of a device of version 3 before it is asked. Raises SnmpError."""
         if target.version == V3 and self.peers.state((target.host, target.port)).engine is None:
             await self._discover(await self._asking(target))
 
-    async def _asking(self, target: Target) -> "_Asking":
+    async def _asking(self, target: Target) -> Asking:
         peer = (target.host, target.port)
         family, endpoint = self._endpoints.get(peer) or await self._resolve(target)
         key = peer if target.has_own_socket or target.answers_from_elsewhere else family
         channel = self._channels.get(key) or await self._open(key, family, target.answers_from_elsewhere)
-        return _Asking(channel, endpoint, target, self.peers.state(peer))
+        return Asking(channel, endpoint, target, self.peers.state(peer))
 
-    async def _ask_secure(self, asking: "_Asking", request: Request, waits: Waits) -> Reply:
+    async def _run_secure(self, asking: Asking, requests: Requests, waits: Waits) -> Reply:
         user = _user(asking.target)
         for is_last in [False] * MAX_RECOVERIES + [True]:
             engine = asking.state.engine or await self._discover(asking)
-            keys = keys_of(user, engine.id)
-            question = SecureQuestion(keys, engine, asking.target.context, request)
+            errand = SecureErrand(requests, asking, keys_of(user, engine.id), engine)
             try:
-                return await self._send(asking, question, waits)
+                return await asking.channel.run(errand, asking.endpoint, waits)
             except SecurityReport as report:
                 if is_last or report.name not in (NOT_IN_TIME, UNKNOWN_ENGINE):
                     raise SecurityReport(report.name, repr(asking.target)) from report
@@ -107,22 +113,20 @@ class Exchanges:
         if not report.is_mended and state.engine is engine:
             state.engine = None
 
-    async def _discover(self, asking: "_Asking") -> RemoteEngine:
+    async def _discover(self, asking: Asking) -> RemoteEngine:
         """The engine of a device, asked for once however many requests wait for it."""
         async with asking.state.discovering:
             if asking.state.engine is not None:
                 return asking.state.engine
             discovery = Discovery()
-            await self._send(asking, discovery, self._waits(asking, asking.target.retries, True))
+            waits = self._waits(asking, asking.target.retries, True)
+            await asking.channel.run(Discovering(discovery), asking.endpoint, waits)
             if discovery.engine is None:
                 raise NotAuthentic(f"{asking.target!r} told no engine id")
             self.peers.learn_engine((asking.target.host, asking.target.port), discovery.engine)
             return discovery.engine
 
-    async def _send(self, asking: "_Asking", question: Question, waits: Waits) -> Reply:
-        return await asking.channel.ask(asking.endpoint, question, self._take_id(), waits)
-
-    def _waits(self, asking: "_Asking", retries: int, is_patient: bool) -> Waits:
+    def _waits(self, asking: Asking, retries: int, is_patient: bool) -> Waits:
         timeout = asking.target.timeout_seconds
         first = timeout if is_patient else asking.state.first_wait_seconds(timeout)
         later = [timeout * (1 + JITTER_SHARE * self._jitter.random()) for _ in range(retries)]
@@ -139,7 +143,7 @@ class Exchanges:
                     raise TooManySockets(f"more than {MAX_OWN_SOCKETS} devices want a socket of their own")
                 loop = asyncio.get_running_loop()
                 _, channel = await loop.create_datagram_endpoint(
-                    lambda: Channel(self.counts, anywhere), family=family
+                    lambda: Channel(self.counts, self._take_id, anywhere), family=family
                 )
                 self._channels[key] = channel
         return self._channels[key]
@@ -149,15 +153,6 @@ class Exchanges:
             self._endpoints.clear()
         resolved = self._endpoints[(target.host, target.port)] = await _look_up(target)
         return resolved
-
-
-class _Asking(Struct, frozen=True):
-    """Where a request goes, and what is known about there."""
-
-    channel: Channel
-    endpoint: Endpoint
-    target: Target
-    state: PeerState
 
 
 def _user(target: Target) -> User:
