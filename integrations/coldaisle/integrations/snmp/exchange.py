@@ -8,7 +8,7 @@ import asyncio
 import random
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from coldaisle.integrations.snmp.channel import Channel, Counts, Endpoint, Reply, Waits
@@ -43,6 +43,8 @@ MAX_RECOVERIES = 2
 
 JITTER_SHARE = 0.25
 """How much longer a later try may wait at random, as a share of the timeout."""
+
+_AddressInfo = tuple[int, int, int, str, tuple[str | int | bytes, ...]]
 
 
 class Exchanges:
@@ -162,11 +164,25 @@ def _user(target: Target) -> User:
 
 
 async def _look_up(target: Target) -> tuple[int, Endpoint]:
-    loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(target.timeout_seconds * (target.retries + 1)):
-            found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
+        found = _numeric(target) or await _resolved(target)
     except (OSError, TimeoutError) as error:
         raise AddressUnusable(f"{target.host!r} does not resolve to an address: {error}") from error
     # an IPv4 or IPv6 entry has a text host and a port, unlike the socket types that the hint excludes
     return int(found[0][0]), cast(Endpoint, found[0][4])
+
+
+def _numeric(target: Target) -> Sequence[_AddressInfo]:
+    """An address that needs no resolver, and so no thread; empty for a name."""
+    try:
+        return socket.getaddrinfo(
+            target.host, target.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )
+    except socket.gaierror:
+        return []
+
+
+async def _resolved(target: Target) -> Sequence[_AddressInfo]:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(target.timeout_seconds * (target.retries + 1)):
+        return await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)

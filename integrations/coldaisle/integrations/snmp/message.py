@@ -174,21 +174,30 @@ def _prepare(pdu: int, varbinds: bytes, first: int, second: int, oids: tuple[byt
     return Request(pdu, tail, oids)
 
 
-def _version_of(data: bytes) -> int:
-    at, end = read_header(data, 0, len(data), SEQUENCE)
-    return read_integer(data, at, end)[0]
-
-
-def open_community(data: bytes) -> tuple[int, bytes, int, int]:
-    """Version, community, and where the PDU lies; raises MalformedMessage or IndexError."""
+def open_message(data: bytes) -> tuple[int, int, int]:
+    """Version, and where what follows it lies; raises MalformedMessage or IndexError."""
     at, end = read_header(data, 0, len(data), SEQUENCE)
     version, at = read_integer(data, at, end)
+    return version, at, end
+
+
+def decode_community(data: bytes, version: int, at: int, end: int) -> Shell:
+    """The rest of a message of version 1 or 2c; raises MalformedMessage or IndexError."""
+    community, at = read_community(data, version, at, end)
+    return decode_pdu(data, at, end, version, community)
+
+
+def read_community(data: bytes, version: int, at: int, end: int) -> tuple[bytes, int]:
+    """The community, and where the PDU begins; raises MalformedMessage or IndexError."""
     if version not in (V1, V2C):
         raise MalformedMessage(f"version field {version} is none of {V1} and {V2C} (versions 1 and 2c)")
     start, at = read_header(data, at, end, OCTET_STRING)
-    return version, data[start:at], at, end
+    return data[start:at], at
+
+
+def _version_of(data: bytes) -> int:
+    return open_message(data)[0]
 
 
 def _decode_shell(data: bytes) -> Shell:
-    version, community, at, end = open_community(data)
-    return decode_pdu(data, at, end, version, community)
+    return decode_community(data, *open_message(data))

@@ -11,10 +11,11 @@ from coldaisle.integrations.snmp.message import (
     V3,
     Request,
     Shell,
-    decode_shell,
+    decode_community,
     decode_varbinds,
     encode_community,
-    version_of,
+    open_message,
+    opened,
 )
 from coldaisle.integrations.snmp.oid import oid_text
 from coldaisle.integrations.snmp.tags import RESPONSE
@@ -67,8 +68,13 @@ def check_status(request: Request, shell: Shell) -> None:
 
 def decode_any(data: bytes) -> tuple[int, AnyShell]:
     """The id by which a datagram finds its question, and its shell; raises MalformedMessage."""
-    if version_of(data) == V3:
+    return opened(data, _decode_any)
+
+
+def _decode_any(data: bytes) -> tuple[int, AnyShell]:
+    version, at, end = open_message(data)
+    if version == V3:
         secure = decode_secure(data)
         return secure.message_id, secure
-    shell = decode_shell(data)
+    shell = decode_community(data, version, at, end)
     return shell.request_id, shell

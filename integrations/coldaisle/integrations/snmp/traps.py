@@ -30,9 +30,10 @@ from coldaisle.integrations.snmp.message import (
     encode_community,
     encode_pdu,
     encode_varbinds,
-    open_community,
+    open_message,
     opened,
     prepare,
+    read_community,
 )
 from coldaisle.integrations.snmp.oid import decode_arcs, encode_arcs, encode_oid
 from coldaisle.integrations.snmp.tags import (
@@ -160,7 +161,8 @@ def _names_v1(trap_oid: bytes) -> tuple[bytes, int, int]:
 
 
 def _decode_trap_v1(data: bytes) -> Notice:
-    version, _, at, end = open_community(data)
+    version, at, end = open_message(data)
+    _, at = read_community(data, version, at, end)
     at, end = read_header(data, at, end, TRAP_V1)
     if version != V1:
         raise MalformedMessage("a trap of version 1 in a message of another")
