@@ -105,7 +105,7 @@ async def test_losses_reach_the_history(seen):
     assert gap.lost_count == 2
 
 
-async def test_what_the_kernel_drops_is_counted(scripted):
+async def test_pitfall_what_the_kernel_drops_is_counted(scripted):
     """Nothing reads the socket while the burst arrives, so the kernel must drop most of it."""
     async with TrapListener("127.0.0.1", 0) as listening:
         listening._socket().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -115,7 +115,7 @@ async def test_what_the_kernel_drops_is_counted(scripted):
         assert listening.dropped_in_kernel_count > 100
 
 
-async def test_a_burst_of_five_thousand_traps_loses_none(listener, seen, scripted):
+async def test_pitfall_a_burst_of_five_thousand_traps_loses_none(listener, seen, scripted):
     sender = await scripted(lambda data: [])
     for number in range(5_000):
         sender.transport.sendto(encode_trap_v2("public", number, LINK_DOWN), ("127.0.0.1", listener.port))
@@ -133,7 +133,7 @@ def test_drops_are_read_from_the_row_of_the_socket():
     assert drops_in(table, "1") == 0
 
 
-async def test_an_inform_is_acknowledged_when_it_is_on_disk_and_not_before(scripted):
+async def test_pitfall_an_inform_is_acknowledged_when_it_is_on_disk_and_not_before(scripted):
     """Nothing is confirmed by the emit alone: a queue is no disk."""
     sender = await scripted(lambda data: [])
     emitted: asyncio.Queue[Observation] = asyncio.Queue()
@@ -182,7 +182,7 @@ def test_what_came_lately_is_bounded_in_number_and_time():
     [(LINK_DOWN, LINK_DOWN), ("1.3.6.1.4.1.318.0.5", "1.3.6.1.4.1.318.0.5"),
      ("1.3.6.1.4.1.318.7.5", "1.3.6.1.4.1.318.7.0.5")],
 )  # fmt: skip
-async def test_a_trap_of_version_1_is_mapped_and_keeps_its_agent_address(
+async def test_pitfall_a_trap_of_version_1_is_mapped_and_keeps_its_agent_address(
     listener, seen, scripted, trap_oid, expected
 ):
     sender = await scripted(lambda data: [])
@@ -234,7 +234,7 @@ def test_a_trap_that_is_not_authentic_is_refused_with_its_cause(known, reason):
         receive([known], encode_trap_v3(USER, SENDER, 1, LINK_DOWN))
 
 
-def test_the_engine_of_a_sender_is_learned_from_an_authentic_trap_or_configured():
+def test_pitfall_the_engine_of_the_sender_counts_for_traps_learned_or_configured():
     for known in (TrapUser(USER), TrapUser(USER, frozenset({SENDER.id.hex()}))):
         notice = receive([known], encode_trap_v3(USER, SENDER, 1, LINK_DOWN, [ROW])).notice
         assert notice is not None

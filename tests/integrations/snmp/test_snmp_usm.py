@@ -130,7 +130,7 @@ def test_a_user_that_cannot_be_is_refused_without_telling_a_phrase(user):
     assert "short" not in str(caught.value)
 
 
-def test_a_name_of_any_content_never_moves_the_place_of_the_code():
+def test_pitfall_a_name_of_any_content_never_moves_the_place_of_the_code():
     """Pitfall: searching the message for zeros, or for the user's name, finds them elsewhere."""
     for name in ("\0" * 24, "\x04\x18" + "\0" * 24, "u"):
         user = User(name, "SHA-256", PHRASE)
@@ -179,7 +179,7 @@ def test_a_reply_of_another_engine_is_refused():
         _answer(question, other.reply(found, encode_pdu(tags.RESPONSE, 77, 0, 0, b"")))
 
 
-def test_a_reply_with_a_wrong_code_is_refused_before_its_time_is_taken_over():
+def test_pitfall_a_reply_with_a_wrong_code_never_sets_the_time():
     """Pitfall: boots and time come only from authentic messages."""
     _, authority, question = _meeting()
     found = _received(authority, question)
@@ -208,7 +208,7 @@ def test_a_reply_with_another_request_id_is_no_answer():
     assert _answer(question, authority.reply(found, encode_pdu(tags.RESPONSE, 78, 0, 0, b""))) is None
 
 
-def test_an_authentic_reply_moves_the_clock_forwards_only():
+def test_pitfall_an_authentic_reply_moves_the_clock_forwards_only():
     engine = RemoteEngine(b"engine", 3, 1_000, 0.0)
     for boots, seconds, expected in (
         (3, 900, (3, 1_000)),

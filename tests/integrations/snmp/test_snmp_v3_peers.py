@@ -245,7 +245,7 @@ async def test_a_duplicate_engine_id_becomes_an_event(table, seen, client, monke
     assert "engine id is also that of" in told.reason
 
 
-async def test_what_was_learned_survives_a_restart_without_discovery(table):
+async def test_pitfall_a_restart_is_not_a_discovery_of_every_device(table):
     async with Responder(table, users=[SECURE]) as device:
         target = as_user(Target("127.0.0.1", device.port), SECURE)
         async with SnmpClient() as first:
@@ -265,7 +265,7 @@ async def test_many_first_requests_share_one_discovery(client, table):
     assert device.authority.refused_counts == {"unknownEngineIDs": 1}
 
 
-async def test_noise_of_another_key_is_named_when_the_request_times_out(client, scripted, table):
+async def test_pitfall_a_wrong_key_is_named_and_no_dead_device(client, scripted, table):
     """Pitfall: "agent down" hides that somebody answers with a wrong key."""
     honest = Responder(table, users=[SECURE])
 
