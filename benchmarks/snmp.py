@@ -178,7 +178,7 @@ def measure(port: int) -> dict[str, float]:
         "own_v2c_many": (lambda to, count: walk_own(V2C, to, count), WALKS_COUNT),
         "pysnmp_v2c_many": (walk_pysnmp_v2c, WALKS_COUNT),
         "own_v3": (lambda to, count: walk_own(V3, to, count), WALKS_COUNT),
-        "pysnmp_v3": (walk_pysnmp_v3, 1),
+        "pysnmp_v3": (walk_pysnmp_v3, WALKS_COUNT),
     }
     if shutil.which("snmpbulkwalk"):
         ways["snmpbulkwalk_v2c"] = (walk_net_snmp, WALKS_COUNT)
