@@ -1,7 +1,7 @@
 """Varbinds per CPU-second of walks in versions 2c and 3, and traps per CPU-second.
 
 The walks are those of our client, pysnmp and snmpbulkwalk over the same table of one responder, which runs
-in its own process, with 25 repetitions: one walk alone, and as many at once as an agent has many devices.
+in its own process, with 25 repetitions: one after the other, and all at once, as an agent has many devices.
 Version 3 is SHA-256 with AES-128. Each round runs all ways, one after the other; figures are medians over
 the rounds. Only the CPU of the asking side counts. snmpbulkwalk's includes its start and the writing of its
 text to ``/dev/null``; pysnmp runs without MIB look-ups, its fastest way. Traps arrive in bursts that
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pysnmp.hlapi.v1arch.asyncio as v1arch
 import pysnmp.hlapi.v3arch.asyncio as v3arch
@@ -51,7 +52,7 @@ ROWS_COUNT = INTERFACES_COUNT * COLUMNS_COUNT
 USER = User("benchmark", "SHA-256", "authentic1", "AES-128", "private-1")
 
 Walk = Callable[[int, int], Awaitable[float]]
-"""Walks a port so many times at once; returns CPU-seconds."""
+"""Walks a port WALKS_COUNT times, so many at once; returns CPU-seconds."""
 
 
 def table() -> Table:
@@ -85,21 +86,20 @@ async def storm(port: int) -> None:
     transport.close()
 
 
-async def walk_own(version: int, port: int, count: int) -> float:
+async def walk_own(version: int, port: int, at_once: int) -> float:
     """CPU-seconds of our client."""
     target = Target(
         "127.0.0.1", port, timeout_seconds=5.0, max_repetitions=REPETITIONS, version=version, user=USER
     )
     async with SnmpClient() as client:
-        started = time.process_time()
-        async with asyncio.TaskGroup() as group:
-            walks = [group.create_task(client.walk(target, ROOT)) for _ in range(count)]
-        used_seconds = time.process_time() - started
-    assert all(len(walk.result()) == ROWS_COUNT for walk in walks)
-    return used_seconds
+
+        async def walk() -> int:
+            return len(await client.walk(target, ROOT))
+
+        return await _used(walk, at_once)
 
 
-async def walk_pysnmp_v2c(port: int, count: int) -> float:
+async def walk_pysnmp_v2c(port: int, at_once: int) -> float:
     """CPU-seconds of pysnmp."""
     dispatcher = v1arch.SnmpDispatcher()
     transport = await v1arch.UdpTransportTarget.create(("127.0.0.1", port), timeout=5)
@@ -111,12 +111,12 @@ async def walk_pysnmp_v2c(port: int, count: int) -> float:
             dispatcher, community, transport, 0, REPETITIONS, root, lookupMib=False, lexicographicMode=False
         )
 
-    used_seconds = await _used(rows, count)
+    used_seconds = await _used(lambda: _count(rows()), at_once)
     dispatcher.transport_dispatcher.close_dispatcher()
     return used_seconds
 
 
-async def walk_pysnmp_v3(port: int, count: int) -> float:
+async def walk_pysnmp_v3(port: int, at_once: int) -> float:
     """CPU-seconds of pysnmp with SHA-256 and AES-128."""
     engine = v3arch.SnmpEngine()
     transport = await v3arch.UdpTransportTarget.create(("127.0.0.1", port), timeout=5)
@@ -130,17 +130,20 @@ async def walk_pysnmp_v3(port: int, count: int) -> float:
             lexicographicMode=False,
         )  # fmt: skip
 
-    used_seconds = await _used(rows, count)
+    used_seconds = await _used(lambda: _count(rows()), at_once)
     engine.close_dispatcher()
     return used_seconds
 
 
-async def walk_net_snmp(port: int, count: int) -> float:
+async def walk_net_snmp(port: int, at_once: int) -> float:
     """CPU-seconds of processes of snmpbulkwalk."""
+
+    async def walk() -> int:
+        await _run_net_snmp(port)
+        return ROWS_COUNT
+
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(count):
-            group.create_task(_run_net_snmp(port))
+    await _used(walk, at_once)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -173,19 +176,19 @@ async def receive() -> tuple[float, int]:
 def measure(port: int) -> dict[str, float]:
     """Medians over interleaved rounds; a peer that is not installed is left out."""
     ways: dict[str, tuple[Walk, int]] = {
-        "own_v2c_one": (lambda to, count: walk_own(V2C, to, count), 1),
+        "own_v2c_one": (partial(walk_own, V2C), 1),
         "pysnmp_v2c_one": (walk_pysnmp_v2c, 1),
-        "own_v2c_many": (lambda to, count: walk_own(V2C, to, count), WALKS_COUNT),
+        "own_v2c_many": (partial(walk_own, V2C), WALKS_COUNT),
         "pysnmp_v2c_many": (walk_pysnmp_v2c, WALKS_COUNT),
-        "own_v3": (lambda to, count: walk_own(V3, to, count), WALKS_COUNT),
+        "own_v3": (partial(walk_own, V3), WALKS_COUNT),
         "pysnmp_v3": (walk_pysnmp_v3, WALKS_COUNT),
     }
     if shutil.which("snmpbulkwalk"):
         ways["snmpbulkwalk_v2c"] = (walk_net_snmp, WALKS_COUNT)
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS_COUNT):
-        for name, (walk, count) in ways.items():
-            found[name].append(asyncio.run(_rate(walk, port, count)))
+        for name, (walk, at_once) in ways.items():
+            found[name].append(asyncio.run(_rate(walk, port, at_once)))
     return {name: statistics.median(values) for name, values in found.items()}
 
 
@@ -212,15 +215,19 @@ def main() -> None:
     report("snmp", figures, bars)
 
 
-async def _used(
-    rows: Callable[[], AsyncIterator[tuple[object, object, object, list[object]]]], count: int
-) -> float:
+async def _used(walk: Callable[[], Awaitable[int]], at_once: int) -> float:
+    """CPU-seconds of this process for all walks."""
+    places = asyncio.Semaphore(at_once)
+
+    async def walk_in_turn() -> None:
+        async with places:
+            assert await walk() == ROWS_COUNT
+
     started = time.process_time()
     async with asyncio.TaskGroup() as group:
-        walks = [group.create_task(_count(rows())) for _ in range(count)]
-    used_seconds = time.process_time() - started
-    assert all(walk.result() == ROWS_COUNT for walk in walks)
-    return used_seconds
+        for _ in range(WALKS_COUNT):
+            group.create_task(walk_in_turn())
+    return time.process_time() - started
 
 
 async def _count(rows: AsyncIterator[tuple[object, object, object, list[object]]]) -> int:
@@ -240,8 +247,8 @@ async def _run_net_snmp(port: int) -> None:
     assert await process.wait() == 0
 
 
-async def _rate(walk: Walk, port: int, count: int) -> float:
-    return count * ROWS_COUNT / await walk(port, count)
+async def _rate(walk: Walk, port: int, at_once: int) -> float:
+    return WALKS_COUNT * ROWS_COUNT / await walk(port, at_once)
 
 
 if __name__ == "__main__":
