@@ -21,6 +21,7 @@ from coldaisle.integrations.snmp import (
 from coldaisle.integrations.snmp.collect import DeviceWatch
 from coldaisle.integrations.snmp.message import V3
 from coldaisle.integrations.snmp.profile import built_in_profiles
+from coldaisle.integrations.snmp.usm.message import decode_secure
 
 from .conftest import v3_arguments
 
@@ -271,7 +272,7 @@ async def test_pitfall_a_wrong_key_is_named_and_no_dead_device(client, scripted,
 
     def forge(data):
         reply = bytearray(honest.answer(data) or b"")
-        if len(reply) > 120 and b"\xa8" not in reply[-60:]:
+        if decode_secure(data).level:
             reply[-1] ^= 1
         return [bytes(reply)]
 
