@@ -9,7 +9,7 @@ from coldaisle.agent import settings as agent
 from coldaisle.core.events.codec import EVENT_TYPES
 from coldaisle.integrations.host.config import HostConfig
 from coldaisle.integrations.promql.config import PromqlConfig
-from coldaisle.integrations.snmp import DeviceConfig
+from coldaisle.integrations.snmp.config import DeviceConfig, TrapUserConfig
 from coldaisle.integrations.syslog.config import SyslogConfig
 from coldaisle.server import settings as server
 
@@ -18,7 +18,7 @@ SETTINGS = (
     server.ServeSettings, server.KurrentSettings, server.DetectSettings, server.PolicySettings,
     server.LimitSettings, server.RetentionSettings,
     agent.AgentSettings, agent.AssetSettings, agent.SpoolSettings, agent.SnmpSettings, agent.TrapsSettings,
-    HostConfig, PromqlConfig, SyslogConfig, DeviceConfig,
+    HostConfig, PromqlConfig, SyslogConfig, DeviceConfig, TrapUserConfig,
 )  # fmt: skip
 
 

@@ -38,6 +38,30 @@ async def test_what_was_queued_before_the_end_is_on_disk(tmp_path: Path) -> None
         assert woken
 
 
+async def test_a_source_is_confirmed_once_its_observation_is_on_disk_and_not_while_the_disk_refuses(
+    tmp_path: Path,
+) -> None:
+    confirmed: list[int] = []
+    with Spool(tmp_path / "spool.db", "edge", 10**8, Bounds(10)) as spool:
+        other = sqlite3.connect(spool.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        written = asyncio.Event()
+        pipeline = Pipeline(spool, "edge", 0.01, written.set)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run())
+            seen = Observation(1, sample(1).body, lambda: confirmed.append(len(bodies(spool))))
+            await pipeline.emit(seen)
+            await pipeline.refused.wait()
+            assert confirmed == []
+            other.execute("ROLLBACK")
+            other.close()
+            await pipeline.emit(sample(2))
+            await written.wait()
+            await pipeline.close()
+    assert confirmed
+    assert min(confirmed) >= 1
+
+
 async def test_a_disk_that_refuses_for_a_time_loses_nothing(tmp_path: Path) -> None:
     with Spool(tmp_path / "spool.db", "edge", 10**8, Bounds(10)) as spool:
         other = sqlite3.connect(spool.path, isolation_level=None)

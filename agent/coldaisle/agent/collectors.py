@@ -17,7 +17,8 @@ from coldaisle.agent.config import AgentConfig, split_address
 from coldaisle.core.actions import ActionRequest, ActionResult
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.events.envelope import Emit
-from coldaisle.integrations.snmp.config import DeviceConfig, host_and_port
+from coldaisle.integrations.host.collect import host_asset
+from coldaisle.integrations.snmp.config import DeviceConfig, host_and_port, trap_user_of
 
 _MAX_GENERATIONS = 2
 
@@ -161,10 +162,20 @@ def _profiles_folder(config: AgentConfig) -> Path | None:
 
 
 def _traps(config: AgentConfig) -> Collector:
-    from coldaisle.integrations.snmp import TrapListener
+    from coldaisle.integrations.snmp import LocalEngine, TrapListener
+    from coldaisle.integrations.snmp.usm import load_engine
 
     host, port = split_address(config.traps.udp)
-    listener = TrapListener(host, port, assets=trap_senders(config.devices))
+    users = [trap_user_of(user) for user in config.traps.users]
+    kept = config.traps.engine_file
+    listener = TrapListener(
+        host,
+        port,
+        assets=trap_senders(config.devices),
+        users=users,
+        engine=load_engine(Path(kept)) if kept else LocalEngine(),
+        measured_as=host_asset() if config.host.enabled else "",
+    )
 
     async def run(emit: Emit) -> None:
         async with AsyncExitStack() as stack:

@@ -4,6 +4,7 @@ Everything wrong is found here, before anything starts, as a ConfigError with fi
 """
 
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct, structs
 
@@ -23,6 +24,8 @@ from coldaisle.integrations.host.config import HostConfig
 from coldaisle.integrations.promql.config import PromqlConfig
 from coldaisle.integrations.snmp.config import DeviceConfig, host_and_port
 from coldaisle.integrations.syslog.config import SyslogConfig
+
+_Stated = TypeVar("_Stated", bound=Struct)
 
 
 class InventoryFile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,8 +69,8 @@ def load_config(path: Path) -> AgentConfig:
         (path.parent / name, _read_inventory(path.parent / name)) for name in stated.agent.inventory
     ]
     config = AgentConfig(
-        path, stated.agent, stated.spool, stated.host, stated.syslog, stated.traps, stated.snmp,
-        stated.prometheus,
+        path, stated.agent, stated.spool, stated.host, stated.syslog, _anchored_traps(path, stated.traps),
+        stated.snmp, stated.prometheus,
         assets=tuple(asset for _, inventory in inventories for asset in inventory.assets),
         devices=tuple(device for _, inventory in inventories for device in inventory.devices),
     )  # fmt: skip
@@ -142,8 +145,22 @@ def _check_device(path: Path, place: str, address: str) -> None:
 
 def _anchored(path: Path, device: DeviceConfig) -> DeviceConfig:
     """The device with its files relative to the inventory that names them."""
-    files = {key: getattr(device, key) for key in device.__struct_fields__ if key.endswith("_file")}
-    return structs.replace(device, **{key: str(path.parent / name) for key, name in files.items() if name})
+    users = {
+        key: user and _with_files_beside(path, user)
+        for key, user in (("user", device.user), ("write_user", device.write_user))
+    }
+    return structs.replace(_with_files_beside(path, device), **users)
+
+
+def _anchored_traps(path: Path, traps: TrapsSettings) -> TrapsSettings:
+    users = tuple(_with_files_beside(path, user) for user in traps.users)
+    return structs.replace(_with_files_beside(path, traps), users=users)
+
+
+def _with_files_beside(path: Path, stated: _Stated) -> _Stated:
+    """Settings whose files are relative to the file that states them."""
+    files = {key: getattr(stated, key) for key in stated.__struct_fields__ if key.endswith("_file")}
+    return structs.replace(stated, **{key: str(path.parent / name) for key, name in files.items() if name})
 
 
 def _check_names(inventories: list[tuple[Path, InventoryFile]]) -> None:

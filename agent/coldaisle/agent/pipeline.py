@@ -122,6 +122,7 @@ class Pipeline:
             self._report(str(error))
         else:
             self._ring.clear()
+            _confirm(pending)
             self._report("")
             self._wake()
 
@@ -132,3 +133,9 @@ class Pipeline:
         elif not failure and self.refused.is_set():
             logger.warning("spool writable again")
             self.refused.clear()
+
+
+def _confirm(observations: list[Observation]) -> None:
+    for observation in observations:
+        if observation.on_commit is not None:
+            observation.on_commit()

@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from coldaisle.integrations.host.config import HostConfig
 from coldaisle.integrations.promql.config import PromqlConfig
+from coldaisle.integrations.snmp.config import TrapUserConfig
 from coldaisle.integrations.syslog.config import SyslogConfig
 
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -37,9 +38,14 @@ class SpoolSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrapsSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """``[traps]``: where SNMP notifications are received, as ``host:port``; empty: nowhere."""
+    """``[traps]``: where SNMP notifications are received, as ``host:port``; empty: nowhere.
+
+    ``users`` are those of version 3; ``engine_file`` keeps our engine id and boots, which informs need.
+    """
 
     udp: str = ""
+    users: tuple[TrapUserConfig, ...] = ()
+    engine_file: str = ""
 
 
 class SnmpSettings(Struct, frozen=True, forbid_unknown_fields=True):

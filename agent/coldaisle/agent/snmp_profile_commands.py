@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from coldaisle.integrations.snmp.client import SnmpClient
     from coldaisle.integrations.snmp.config import DeviceConfig
-    from coldaisle.integrations.snmp.exchange import Target
     from coldaisle.integrations.snmp.profile import Metric, Profile
     from coldaisle.integrations.snmp.survey import Survey
+    from coldaisle.integrations.snmp.target import Target
 
 MAX_RECORDED_REPLY_BYTES = 60_000
 RECORDED_TIMEOUT_SECONDS = 10.0
@@ -111,9 +111,10 @@ async def _survey_recording(
 @asynccontextmanager
 async def _played(recording: Path) -> "AsyncIterator[Target]":
     """A device on loopback that answers as the recording says."""
-    from coldaisle.integrations.snmp.exchange import Target
     from coldaisle.integrations.snmp.recording import read_table
-    from coldaisle.integrations.snmp.responder import Responder, Table
+    from coldaisle.integrations.snmp.responder import Responder
+    from coldaisle.integrations.snmp.table import Table
+    from coldaisle.integrations.snmp.target import Target
 
     table = Table(read_table(recording))
     async with Responder(table, max_reply_bytes=MAX_RECORDED_REPLY_BYTES) as device:

@@ -14,8 +14,9 @@ from typing import Self
 import msgspec
 
 from coldaisle.integrations.snmp.ber import Wire
-from coldaisle.integrations.snmp.notify import encode_trap_v2
-from coldaisle.integrations.snmp.responder import Responder, Table
+from coldaisle.integrations.snmp.responder import Responder
+from coldaisle.integrations.snmp.table import Table
+from coldaisle.integrations.snmp.traps import encode_trap_v2
 from coldaisle.lab.control import (
     Answer,
     AskFaults,

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from coldaisle.core.events.envelope import Observation
-from coldaisle.integrations.snmp import Responder, SnmpClient, Table, Target, tags
+from coldaisle.integrations.snmp import Responder, SnmpClient, Table, Target, User, tags
 
 START_SECONDS = 20
 
@@ -69,7 +69,7 @@ class ScriptedDevice(asyncio.DatagramProtocol):
 
 
 class Seen:
-    """An emit that keeps what it is given and lets a test wait for a number of events of a type."""
+    """An emit that keeps what it is given, for good; a test can wait for a number of events of a type."""
 
     def __init__(self) -> None:
         self.observations: list[Observation] = []
@@ -79,6 +79,8 @@ class Seen:
         async with self._changed:
             self.observations.append(observation)
             self._changed.notify_all()
+        if observation.on_commit is not None:
+            observation.on_commit()
 
     def of(self, kind: type) -> list:
         return [seen.body for seen in self.observations if isinstance(seen.body, kind)]
@@ -159,27 +161,78 @@ def tool() -> Tool:
     return run
 
 
+class Snmpd:
+    """Debian's agent on a loopback port; it keeps its engine id and boots in its folder."""
+
+    def __init__(self, folder: Path, users: Sequence[User] = (), community: str = "public") -> None:
+        self.port = free_port()
+        self._folder = folder
+        lines = [f"agentAddress udp:127.0.0.1:{self.port}", "sysContact nobody"]
+        lines += [f"rwcommunity {community} 127.0.0.1", *(created(user) for user in users)]
+        lines += [f"rwuser {user.name} {LEVELS[user.level]}" for user in users]
+        (folder / "kept").mkdir(parents=True)
+        (folder / "kept" / "snmpd.conf").touch()
+        (folder / "snmpd.conf").write_text("\n".join(lines) + "\n")
+
+    @property
+    def target(self) -> Target:
+        return Target("127.0.0.1", self.port, timeout_seconds=5.0)
+
+    async def start(self) -> None:
+        """Return when it answers."""
+        settings = f"{self._folder}/snmpd.conf,{self._folder}/kept/snmpd.conf"
+        self._process = await asyncio.create_subprocess_exec(
+            peer_binary("snmpd"), "-f", "-C", "-c", settings,
+            "-Lf", str(self._folder / "log"), "-p", str(self._folder / "pid"),
+            env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": str(self._folder / "kept")},
+        )  # fmt: skip
+        patient = Target("127.0.0.1", self.port, timeout_seconds=0.2, retries=5 * START_SECONDS)
+        async with SnmpClient() as client:
+            await client.get(patient, ["1.3.6.1.2.1.1.3.0"])
+
+    async def stop(self) -> None:
+        self._process.terminate()
+        await self._process.wait()
+
+
+LEVELS = {0: "noauth", 1: "auth", 3: "priv"}
+
+
+def created(user: User) -> str:
+    """The line by which net-snmp learns of a user."""
+    privacy = user.privacy.replace("AES-128", "AES")
+    auth = f' {user.auth.replace("SHA-1", "SHA")} "{user.auth_phrase}"' if user.auth else ""
+    return f"createUser {user.name}{auth}" + (f' {privacy} "{user.privacy_phrase}"' if privacy else "")
+
+
+def v3_arguments(user: User) -> list[str]:
+    """The options by which net-snmp's tools become a user."""
+    level = {0: "noAuthNoPriv", 1: "authNoPriv", 3: "authPriv"}[user.level]
+    auth = ["-a", user.auth.replace("SHA-1", "SHA"), "-A", user.auth_phrase] if user.auth else []
+    privacy = ["-x", user.privacy.replace("AES-128", "AES"), "-X", user.privacy_phrase]
+    return ["-v3", "-u", user.name, "-l", level, *auth, *(privacy if user.privacy else [])]
+
+
 @pytest.fixture
-async def snmpd(tmp_path: Path, client: SnmpClient) -> AsyncIterator[Target]:
-    """Debian's agent on a loopback port, answering by the time the test begins."""
-    port = free_port()
-    settings = tmp_path / "snmpd.conf"
-    settings.write_text(
-        f"agentAddress udp:127.0.0.1:{port}\nrocommunity public 127.0.0.1\nsysContact nobody\n"
-    )
-    process = await asyncio.create_subprocess_exec(
-        peer_binary("snmpd"), "-f", "-C", "-c", str(settings), "-Lf", str(tmp_path / "log"),
-        "-p", str(tmp_path / "pid"),
-        env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": str(tmp_path)},
-    )  # fmt: skip
-    try:
-        await client.get(
-            Target("127.0.0.1", port, timeout_seconds=0.2, retries=5 * START_SECONDS), ["1.3.6.1.2.1.1.3.0"]
-        )
-        yield Target("127.0.0.1", port, timeout_seconds=5.0)
-    finally:
-        process.terminate()
-        await process.wait()
+async def snmpds(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Snmpd]]]:
+    """Starts agents of Debian."""
+    async with AsyncExitStack() as stack:
+        started: list[Snmpd] = []
+
+        async def start(*users: User) -> Snmpd:
+            agent = Snmpd(tmp_path / f"snmpd-{len(started)}", users)
+            started.append(agent)
+            await agent.start()
+            stack.push_async_callback(agent.stop)
+            return agent
+
+        yield start
+
+
+@pytest.fixture
+async def snmpd(snmpds: Callable[..., Awaitable[Snmpd]]) -> Target:
+    """One agent of Debian, answering by the time the test begins."""
+    return (await snmpds()).target
 
 
 def free_port() -> int:

@@ -156,7 +156,7 @@ async def test_after_a_lost_answer_the_device_itself_is_asked(scripted, monkeypa
 
     def lose_answers_to_sets(data):
         shell, _ = decode(data)
-        reply = inner._answer(shell, data)
+        reply = inner.answer(data)
         return [] if shell.pdu == tags.SET or reply is None else [reply]
 
     result = await _perform(scripted, monkeypatch, lose_answers_to_sets)
@@ -171,7 +171,7 @@ async def test_a_device_that_falls_silent_leaves_the_outcome_unknown(scripted, m
         shell, _ = decode(data)
         if shell.pdu == tags.SET:
             silent.append(True)
-        reply = inner._answer(shell, data)
+        reply = inner.answer(data)
         return [] if silent or reply is None else [reply]
 
     assert (await _perform(scripted, monkeypatch, answer_until_a_set)).outcome == "unknown"

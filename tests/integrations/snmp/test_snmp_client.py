@@ -55,7 +55,9 @@ async def test_a_walk_brings_every_row_once_and_in_order(client, target, table):
 
 
 @pytest.mark.parametrize("repetitions", [1, 2, 7, 500])
-async def test_columns_walked_together_end_each_for_itself(client, responder, target, table, repetitions):
+async def test_pitfall_columns_walked_together_end_each_for_itself(
+    client, responder, target, table, repetitions
+):
     table.remove([f"{IF_TABLE}.1.16.{index}" for index in range(2, 20_000)])
     few = Target("127.0.0.1", responder.port, max_repetitions=repetitions)
     walked = await client.walk_table(few, [f"{IF_TABLE}.1.{column}" for column in (10, 16, 20, 99)])
@@ -116,10 +118,10 @@ async def test_a_late_reply_is_counted(client, scripted):
         await client.get(_target(device, timeout_seconds=0.02, retries=0), [UPTIME])
     device.script = lambda data: [_reply(device.heard[0]), _reply(data)]
     await client.get(_target(device), [UPTIME])
-    assert client.late_replies_count == 1
+    assert client.counts.late_replies == 1
 
 
-async def test_replies_of_another_peer_do_not_count_as_answers(client, scripted):
+async def test_pitfall_the_source_address_of_a_reply_must_be_the_devices(client, scripted):
     impostor = await scripted(lambda data: [])
     device = await scripted(lambda data: [])
 
@@ -128,7 +130,7 @@ async def test_replies_of_another_peer_do_not_count_as_answers(client, scripted)
         return [_reply(data, value=5)]
 
     def client_address(_):
-        return next(iter(client._exchanges._transports.values())).get_extra_info("sockname")
+        return next(iter(client._exchanges._channels.values())).transport.get_extra_info("sockname")
 
     device.script = forge
     assert (await client.get(_target(device), [UPTIME]))[0][2] == 5
@@ -140,7 +142,7 @@ async def test_noise_does_not_end_a_request_but_names_the_cause_of_its_silence(c
         await client.get(_target(device, timeout_seconds=0.02, retries=0), [UPTIME])
     device.script = lambda data: [b"garbage", _reply(data)]
     assert (await client.get(_target(device), [UPTIME]))[0][2] == 5
-    assert client.malformed_replies_count == 2
+    assert client.counts.malformed_replies == 2
 
 
 async def test_varbinds_that_do_not_decode_are_malformed_at_once(client, scripted):
@@ -149,7 +151,7 @@ async def test_varbinds_that_do_not_decode_are_malformed_at_once(client, scripte
         await client.get(_target(device, timeout_seconds=20), [UPTIME])
 
 
-async def test_a_walk_in_circles_ends_with_a_typed_error(client, scripted):
+async def test_pitfall_a_walk_in_circles_ends_with_a_typed_error(client, scripted):
     rows = encode_varbinds(
         [(encode_oid("1.3.6.1.5"), tags.INTEGER, 1), (encode_oid("1.3.6.1.4"), tags.INTEGER, 1)]
     )
@@ -163,7 +165,7 @@ async def test_a_device_that_answers_nothing_to_a_walk_ends_it(client, scripted)
     assert await client.walk_table(_target(device), ["1.3.6", "1.3.7"]) == [[], []]
 
 
-async def test_too_big_and_silence_halve_the_repetitions_down_to_get_next(client, scripted, table):
+async def test_pitfall_too_big_and_silence_halve_the_repetitions_down_to_get_next(client, scripted, table):
     asked: list[int] = []
     small = Responder(table)
 
@@ -174,7 +176,7 @@ async def test_too_big_and_silence_halve_the_repetitions_down_to_get_next(client
             return []
         if asked[-1] > 1:
             return [_reply(data, octets=b"", status=1)]
-        answer = small._answer(shell, data)
+        answer = small.answer(data)
         return [answer] if answer else []
 
     device = await scripted(script)
@@ -184,7 +186,7 @@ async def test_too_big_and_silence_halve_the_repetitions_down_to_get_next(client
     assert set(asked[5:]) == {1}
 
 
-async def test_replies_of_many_kilobytes_arrive_whole(client):
+async def test_pitfall_replies_over_four_kibibytes_arrive_whole(client):
     rows = {f"1.3.6.1.4.1.9.{n}": (tags.OCTET_STRING, b"x" * 1_200) for n in range(50)}
     async with Responder(Table(rows), max_reply_bytes=65_507) as device:
         walked = await client.walk(Target("127.0.0.1", device.port, max_repetitions=50), "1.3.6.1.4.1.9")
@@ -216,7 +218,7 @@ async def test_nothing_waits_after_a_cancelled_call(scripted):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await client.get(_target(device, timeout_seconds=60), [UPTIME])
-        assert client._exchanges._waiting == {}
+        assert [channel._waiting for channel in client._exchanges._channels.values()] == [{}]
 
 
 def test_a_target_hides_its_community():

@@ -112,7 +112,7 @@ async def test_a_table_that_fails_makes_the_samples_partial(client, seen, script
     def no_bulk(data):
         shell, _ = decode(data)
         if shell.pdu == tags.GET:
-            return [responder._answer(shell, data)]
+            return [responder.answer(data)]
         return [encode(shell.community, tags.RESPONSE, shell.request_id, 5, 0, b"")]
 
     device = await scripted(no_bulk)

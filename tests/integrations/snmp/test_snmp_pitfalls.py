@@ -354,7 +354,7 @@ async def test_pitfall_a_sample_has_the_time_of_its_reply_not_of_its_slot(client
     async with Slow(Table({UPTIME: (tags.TIMETICKS, 100)})) as device:
         target = Target("127.0.0.1", device.port, timeout_seconds=5.0)
         before = time.time_ns()
-        found = await poll(client, target, plan_for(target, built_in_profiles()["generic"]), 10.0)
+        found = await poll(client, target, plan_for(built_in_profiles()["generic"]), 10.0)
         after = time.time_ns()
     assert before + SLOW_SECONDS * 0.4e9 < found.time < after - SLOW_SECONDS * 0.4e9
 
@@ -366,7 +366,7 @@ async def test_pitfall_a_table_cut_by_a_timeout_is_partial_and_teaches_nothing(c
     def silent_tables(data):
         shell, _ = decode(data)
         if shell.pdu == tags.GET:
-            return [responder._answer(shell, data)]
+            return [responder.answer(data)]
         return [encode(shell.community, tags.RESPONSE, shell.request_id, 5, 0, b"")]
 
     device = await scripted(silent_tables)

@@ -46,7 +46,7 @@ async def read(client, recording):
             target = Target("127.0.0.1", device.port, timeout_seconds=10.0)
             chosen = await identify(client, target, built_in_profiles())
             profile = built_in_profiles()[profile_name] if profile_name else chosen
-            return profile, await poll(client, target, plan_for(target, profile), DEADLINE_SECONDS)
+            return profile, await poll(client, target, plan_for(profile), DEADLINE_SECONDS)
 
     return poll_recording
 

@@ -4,7 +4,7 @@ import pytest
 
 from coldaisle.integrations.snmp import ErrorStatus, Responder, Table, Target, oid_text, tags
 from coldaisle.integrations.snmp.ber import encode_varbind, read_varbinds
-from coldaisle.integrations.snmp.message import decode, prepare_read
+from coldaisle.integrations.snmp.message import V2C, encode_community, prepare_read
 
 COLUMN = "1.3.6.1.4.1.9.1"
 
@@ -49,7 +49,7 @@ async def test_without_a_model_nothing_is_writable(client):
 
 async def test_malformed_requests_are_counted_and_unanswered(responder, scripted):
     sender = await scripted(lambda data: [])
-    request = prepare_read(b"public", tags.GET, [b"\x2b"]).with_id(2**30)
+    request = _asked(prepare_read(tags.GET, [b"\x2b"]))
     async with Responder(Table()) as device:
         sender.transport.sendto(b"garbage", device.address)
         sender.transport.sendto(request[:-1], device.address)
@@ -59,9 +59,9 @@ async def test_malformed_requests_are_counted_and_unanswered(responder, scripted
 
 def test_a_hostile_bulk_is_answered_within_the_cap():
     table = Table({f"{COLUMN}.{n}": (tags.INTEGER, n) for n in range(2_000)})
-    request = prepare_read(b"public", tags.GET_BULK, [b"\x2b"] * 3_000, -5, 2**31 - 1).with_id(2**30)
+    request = _asked(prepare_read(tags.GET_BULK, [b"\x2b"] * 3_000, -5, 2**31 - 1))
     device = Responder(table)
-    reply = device._answer(decode(request)[0], request)
+    reply = device.answer(request)
     assert reply is not None
     assert len(reply) <= 1_472
 
@@ -103,3 +103,7 @@ def _oid_and_value(row):
 
 def _decoded(row):
     return read_varbinds(row, 0, len(row))[0]
+
+
+def _asked(request):
+    return encode_community(V2C, b"public", request.with_id(2**30))

@@ -61,10 +61,15 @@ class Fact(Struct, frozen=True, gc=False):
 
 
 class Observation(Struct, frozen=True, gc=False):
-    """What a collector saw, and when (UTC ns, the source's clock); the spool gives it its id."""
+    """What a collector saw, and when (UTC ns, the source's clock); the spool gives it its id.
+
+    ``on_commit`` is called once the observation is on disk, for sources that wait for a confirmation; never
+    when it is lost before that, and perhaps again after a failure, so it must bear repetition.
+    """
 
     time: int
     body: AnyEvent
+    on_commit: Callable[[], None] | None = None
 
 
 Emit = Callable[[Observation], Awaitable[None]]

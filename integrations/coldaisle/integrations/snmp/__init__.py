@@ -12,17 +12,32 @@ from coldaisle.integrations.snmp.errors import (
     InvalidValue,
     MalformedMessage,
     NonIncreasingOid,
+    NotAuthentic,
+    PrivacyUnavailable,
     ProfileError,
+    SecurityReport,
     SnmpError,
     SnmpTimeout,
     TooManyRows,
+    TooManySockets,
 )
-from coldaisle.integrations.snmp.exchange import Target
-from coldaisle.integrations.snmp.notify import TrapListener, encode_inform, encode_trap_v2
+from coldaisle.integrations.snmp.notify import TrapListener
 from coldaisle.integrations.snmp.oid import encode_oid, oid_text
+from coldaisle.integrations.snmp.peers import KnownPeer
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.profile_files import built_in_profiles, load_profile
-from coldaisle.integrations.snmp.responder import Responder, Table
+from coldaisle.integrations.snmp.responder import Responder
+from coldaisle.integrations.snmp.table import Table
+from coldaisle.integrations.snmp.target import Target
+from coldaisle.integrations.snmp.traps import (
+    encode_inform,
+    encode_trap_v1,
+    encode_trap_v2,
+    encode_trap_v3,
+    prepare_inform,
+)
+from coldaisle.integrations.snmp.usm import LocalEngine, User
+from coldaisle.integrations.snmp.usm.senders import TrapUser
 
 __all__ = [
     "AddressUnusable",
@@ -30,11 +45,16 @@ __all__ = [
     "ErrorStatus",
     "InvalidOid",
     "InvalidValue",
+    "KnownPeer",
+    "LocalEngine",
     "MalformedMessage",
     "NonIncreasingOid",
+    "NotAuthentic",
+    "PrivacyUnavailable",
     "Profile",
     "ProfileError",
     "Responder",
+    "SecurityReport",
     "SnmpActions",
     "SnmpClient",
     "SnmpCollector",
@@ -43,12 +63,18 @@ __all__ = [
     "Table",
     "Target",
     "TooManyRows",
+    "TooManySockets",
     "TrapListener",
+    "TrapUser",
+    "User",
     "built_in_profiles",
     "encode_inform",
     "encode_oid",
+    "encode_trap_v1",
     "encode_trap_v2",
+    "encode_trap_v3",
     "load_profile",
     "oid_text",
+    "prepare_inform",
     "tags",
 ]

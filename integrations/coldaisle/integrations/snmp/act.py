@@ -21,13 +21,13 @@ from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.config import DeviceConfig, read_target, write_target
 from coldaisle.integrations.snmp.decode import reading
 from coldaisle.integrations.snmp.errors import ErrorStatus, ProfileError, SnmpError
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.locate import locate
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.poll import identify
 from coldaisle.integrations.snmp.profile import Metric, Profile
 from coldaisle.integrations.snmp.profile_files import built_in_profiles
 from coldaisle.integrations.snmp.tags import ABSENT, TYPE_TAGS
+from coldaisle.integrations.snmp.target import Target
 
 ACTION = "snmp.set"
 READ_BACK_SECONDS = 0.5
@@ -188,7 +188,9 @@ def _object_aim(arguments: dict[str, Argument]) -> Aim:
 def _writable(device: DeviceConfig) -> Target:
     target = write_target(device)
     if target is None:
-        raise ProfileError(f"{device.asset} has no write community; set write_community_file or _env")
+        community = "write community; set write_community_file or _env"
+        missing = "write user; set write_user" if device.version == "3" else community
+        raise ProfileError(f"{device.asset} has no {missing}")
     return target
 
 

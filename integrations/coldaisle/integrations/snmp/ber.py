@@ -56,16 +56,21 @@ def read_header(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
     """Where the content of the element at ``at`` begins and stops; it must have ``tag`` and fit."""
     if data[at] != tag:
         raise MalformedMessage(f"expected tag {tag:#04x}")
-    length, start = read_length(data, at + 1)
-    if start + length > end:
+    length = data[at + 1]
+    at += 2
+    if length > 0x7F:
+        length, at = read_length(data, at - 1)
+    if at + length > end:
         raise MalformedMessage("an element reaches beyond its container")
-    return start, start + length
+    return at, at + length
 
 
 def read_integer(data: bytes, at: int, end: int) -> tuple[int, int]:
     """The INTEGER at ``at``, and where it stops."""
     start, stop = read_header(data, at, end, INTEGER)
-    return integer(data, start, stop), stop
+    if not 0 < stop - start <= MAX_INTEGER_OCTETS:
+        raise MalformedMessage("an integer is empty or too long")
+    return int.from_bytes(data[start:stop], signed=True), stop
 
 
 def integer(data: bytes, start: int, stop: int) -> int:

@@ -1,19 +1,27 @@
 """The asking side: get, set and walk, for any number of devices at once."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 from coldaisle.integrations.snmp.ber import Value, Varbind
-from coldaisle.integrations.snmp.errors import ErrorStatus, SnmpTimeout, TooManyRows
-from coldaisle.integrations.snmp.exchange import Exchanges, Peer, Reply, Target
-from coldaisle.integrations.snmp.message import Request, prepare, prepare_read
+from coldaisle.integrations.snmp.channel import Counts, Reply
+from coldaisle.integrations.snmp.errors import ErrorStatus, InvalidValue, SnmpTimeout
+from coldaisle.integrations.snmp.exchange import Exchanges
+from coldaisle.integrations.snmp.message import V1, Request, prepare, prepare_read
 from coldaisle.integrations.snmp.oid import encode_oid
-from coldaisle.integrations.snmp.tags import ABSENT, GET, GET_BULK, GET_NEXT, SET
-from coldaisle.integrations.snmp.walk import Column, take_reply
+from coldaisle.integrations.snmp.peers import Duplicate, KnownPeer
+from coldaisle.integrations.snmp.tags import ABSENT, COUNTER64, GET, GET_BULK, GET_NEXT, SET
+from coldaisle.integrations.snmp.target import Target
+from coldaisle.integrations.snmp.version1 import Missing
+from coldaisle.integrations.snmp.walk import Column, Walk
 
 MAX_ROWS_COUNT = 1_000_000
+MAX_UNORDERED_ROWS_COUNT = 50_000
+"""The row cap of a walk that may go back: nothing else would end its circles."""
+
 MAX_WALK_SECONDS = 300.0
 TOO_BIG = 1
 
@@ -21,12 +29,12 @@ TOO_BIG = 1
 class SnmpClient:
     """Asks any number of devices at once; an async context manager.
 
-    ``seed`` rules the jitter of retries, never the request ids, which nobody shall guess.
+    ``seed`` rules the jitter of retries, never the request ids, which nobody shall guess. ``known`` is what
+    an earlier client learned and exported; without it each device of version 3 is discovered anew.
     """
 
-    def __init__(self, seed: int = 1) -> None:
-        self._exchanges = Exchanges(seed)
-        self._repetitions: dict[Peer, int] = {}
+    def __init__(self, seed: int = 1, known: Iterable[KnownPeer] = ()) -> None:
+        self._exchanges = Exchanges(seed, known)
 
     async def __aenter__(self) -> Self:
         return self
@@ -37,14 +45,18 @@ class SnmpClient:
         await self._exchanges.close()
 
     @property
-    def late_replies_count(self) -> int:
-        """Replies that came after their request was given up."""
-        return self._exchanges.late_replies_count
+    def counts(self) -> Counts:
+        """Replies that were of no use: late, malformed, not authentic."""
+        return self._exchanges.counts
 
-    @property
-    def malformed_replies_count(self) -> int:
-        """Datagrams of known peers that could not be decoded."""
-        return self._exchanges.malformed_replies_count
+    def export(self) -> list[KnownPeer]:
+        """What was learned about each device and is worth keeping over a restart."""
+        return self._exchanges.peers.export()
+
+    def take_duplicates(self, target: Target | None = None) -> list[Duplicate]:
+        """Engine ids found at a second address since this was last asked: at a target, or at any."""
+        peers = () if target is None else ((target.host, target.port),)
+        return self._exchanges.peers.take_duplicates(*peers)
 
     async def get(
         self, target: Target, oids: Sequence[str], *, deadline_seconds: float | None = None
@@ -67,7 +79,12 @@ class SnmpClient:
         *,
         deadline_seconds: float | None = None,
     ) -> list[Varbind]:
-        """One GETBULK: the object after each of the first OIDs, many after each other. Raises SnmpError."""
+        """One GETBULK: the object after each of the first OIDs, many after each other. Raises SnmpError.
+
+        A device that cannot be asked so (version 1, or by its settings) gets one GETNEXT.
+        """
+        if not target.can_bulk:
+            return await self.get_next(target, columns, deadline_seconds=deadline_seconds)
         repetitions = target.max_repetitions if max_repetitions is None else max_repetitions
         return await self._read(target, GET_BULK, columns, non_repeaters, repetitions, deadline_seconds)
 
@@ -82,8 +99,10 @@ class SnmpClient:
 
         A retry may set twice; after SnmpTimeout nobody knows, so read the objects back.
         """
-        rows = ((encode_oid(oid), tag, value) for oid, tag, value in varbinds)
-        request = prepare(target.community.encode(), SET, rows)
+        rows = [(encode_oid(oid), tag, value) for oid, tag, value in varbinds]
+        if target.version == V1 and any(tag == COUNTER64 for _, tag, _ in rows):
+            raise InvalidValue(f"{target!r} is asked with version 1, which has no Counter64")
+        request = prepare(SET, rows)
         return (await self.ask(target, request, deadline_seconds=deadline_seconds)).varbinds
 
     async def walk(
@@ -113,27 +132,27 @@ class SnmpClient:
     ) -> list[list[Varbind]]:
         """The objects under each root, walked together. Raises SnmpError.
 
-        tooBig and silence halve the repetitions, down to GETNEXT; what worked is kept for the next walk
-        and grows again by one.
+        tooBig, silence and truncation lower the repetitions, down to GETNEXT; what worked is kept for the
+        next walk and grows again by one.
         """
-        columns = [Column.at(encode_oid(root)) for root in roots]
-        peer = (target.host, target.port)
+        columns = [Column.at(encode_oid(root), may_go_back=target.allow_nonincreasing) for root in roots]
+        if target.allow_nonincreasing:
+            max_rows_count = min(max_rows_count, MAX_UNORDERED_ROWS_COUNT)
+        state = self._exchanges.peers.state((target.host, target.port))
         try:
             async with asyncio.timeout(deadline_seconds):
-                while active := [column for column in columns if not column.ended]:
-                    take_reply(active, await self._next_rows(target, active))
-                    if sum(len(column.rows) for column in columns) > max_rows_count:
-                        raise TooManyRows(f"{target!r} has more than {max_rows_count} rows")
+                await self._exchanges.meet(target)
+                await self._run(target, Walk(target, state, columns, max_rows_count))
         except TimeoutError:
             raise SnmpTimeout(f"{target!r} did not end its walk in {deadline_seconds} s") from None
-        self._grow(peer, target.max_repetitions)
+        state.grow(target.max_repetitions)
         return [column.rows for column in columns]
 
     async def ask(self, target: Target, request: Request, *, deadline_seconds: float | None = None) -> Reply:
         """Send a prepared request until it is answered. Raises SnmpError."""
         try:
             async with asyncio.timeout(deadline_seconds):
-                return await self._exchanges.ask(target, request, target.retries)
+                return await self._ask(target, request, target.retries)
         except TimeoutError:
             raise SnmpTimeout(f"{target!r} did not answer in {deadline_seconds} s") from None
 
@@ -146,35 +165,42 @@ class SnmpClient:
         second: int,
         deadline_seconds: float | None,
     ) -> list[Varbind]:
-        request = prepare_read(target.community.encode(), pdu, map(encode_oid, oids), first, second)
+        request = prepare_read(pdu, map(encode_oid, oids), first, second)
         return (await self.ask(target, request, deadline_seconds=deadline_seconds)).varbinds
 
-    async def _next_rows(self, target: Target, columns: list[Column]) -> list[Varbind]:
-        """The next reply of a walk; every further try asks for half as much."""
-        peer = (target.host, target.port)
-        silent_count = 0
-        while True:
-            repetitions = min(self._repetitions.get(peer, target.max_repetitions), target.max_repetitions)
-            pdu = GET_BULK if repetitions > 1 else GET_NEXT
-            oids = [column.last for column in columns]
-            second = repetitions if pdu == GET_BULK else 0
-            request = prepare_read(target.community.encode(), pdu, oids, 0, second)
+    async def _ask(self, target: Target, request: Request, retries: int, *, is_retry: bool = False) -> Reply:
+        """One request; version 1 refuses it whole for one missing object, so the rest is asked again."""
+        if target.version != V1 or request.pdu not in (GET, GET_NEXT):
+            return await self._exchanges.ask(target, request, retries, is_retry=is_retry)
+        missing = Missing(request)
+        while missing.left:
             try:
-                return (await self._exchanges.ask(target, request, 0)).varbinds
+                reply = await self._exchanges.ask(target, missing.request, retries, is_retry=is_retry)
+            except ErrorStatus as error:
+                missing.drop(error)
+            else:
+                return missing.completed(reply)
+        return missing.nothing(time.time_ns())
+
+    async def _run(self, target: Target, walk: Walk) -> None:
+        """A walk to its end; every further try asks for half as much."""
+        silent_count = 0
+        while walk.active:
+            replies_count = walk.replies_count
+            try:
+                await self._walk_on(target, walk, is_retry=silent_count > 0)
             except SnmpTimeout:
-                silent_count += 1
+                silent_count = silent_count + 1 if walk.replies_count == replies_count else 1
                 if silent_count > target.retries:
                     raise
+                walk.ask_for_less()
             except ErrorStatus as error:
-                if error.status != TOO_BIG or repetitions <= 1:
+                if error.status != TOO_BIG or not walk.ask_for_less():
                     raise
-            self._repetitions[peer] = max(1, repetitions // 2)
 
-    def _grow(self, peer: Peer, ceiling: int) -> None:
-        repetitions = self._repetitions.get(peer)
-        if repetitions is None:
-            return
-        if repetitions + 1 < ceiling:
-            self._repetitions[peer] = repetitions + 1
+    async def _walk_on(self, target: Target, walk: Walk, *, is_retry: bool) -> None:
+        """As far as it goes without a fault; version 1 needs a look at each reply."""
+        if target.version == V1:
+            walk.take(await self._ask(target, walk.request, 0, is_retry=is_retry))
         else:
-            del self._repetitions[peer]
+            await self._exchanges.run(target, walk, 0, is_patient=is_retry)

@@ -108,7 +108,7 @@ class DeviceWatch:
 
     def _plan_without(self, profile: Profile, needless: frozenset[str]) -> None:
         self._without = needless
-        self._plan = plan_for(self._target, profile, needless)
+        self._plan = plan_for(profile, needless)
 
     async def _record(self, found: Round) -> None:
         self._failures_count = 0
@@ -117,6 +117,9 @@ class DeviceWatch:
             await self._say(found.time, DeviceReached(self._device.asset, self._device.address, self._agent))
         for error in malformed(found.problems):
             await self._reject(error.reason, error.raw[:MAX_REJECTED_BYTES].hex())
+        for twin in self._client.take_duplicates(self._target):
+            reason = f"the engine id is also that of {twin.first[0]}: a clone, or one device at two addresses"
+            await self._reject(reason, twin.engine_id)
         for metric, value in found.decoded.strange.items():
             await self._reject(f"{metric} is outside its sanity range", f"{value:g}")
         await self._learn(found)

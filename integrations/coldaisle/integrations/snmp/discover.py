@@ -14,10 +14,10 @@ from coldaisle.core.errors import ConfigError
 from coldaisle.integrations.snmp.ber import Varbind
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.errors import SnmpError
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.naming import MAX_LABEL_CHARACTERS
 from coldaisle.integrations.snmp.oid import oid_text
 from coldaisle.integrations.snmp.profile import Profile, profile_for
+from coldaisle.integrations.snmp.target import Target
 
 MAX_SWEEP_HOSTS = 65_536
 MAX_IN_FLIGHT_REQUESTS = 512

@@ -10,6 +10,10 @@ ColdaisleError
     ├── ErrorStatus          the device refused
     ├── NonIncreasingOid     the device walks in a circle
     ├── TooManyRows          a walk reached its cap
+    ├── SecurityReport       a device refused the user, the key, the level or the time
+    ├── NotAuthentic         a reply that may be another's
+    ├── PrivacyUnavailable   encryption without its package
+    ├── TooManySockets       own sockets for too many devices
     └── ProfileError         a device profile, or a metric that it does not describe
 """
 
@@ -21,6 +25,16 @@ STATUS_NAMES = (
     "commitFailed", "undoFailed", "authorizationError", "notWritable", "inconsistentName",
 )  # fmt: skip
 """The names of error-status 0 to 18 (RFC 3416, section 3)."""
+
+
+_REMEDIES = {
+    "unsupportedSecLevels": "the user has another security level there; set its protocols",
+    "notInTimeWindows": "its clock could not be followed; look at its engine boots and time",
+    "unknownUserNames": "it does not know this user; correct the name or add the user there",
+    "unknownEngineIDs": "its engine id changed while we asked; try again",
+    "wrongDigests": "the authentication protocol or pass phrase is wrong",
+    "decryptionErrors": "the privacy protocol, pass phrase or key expansion is wrong",
+}
 
 
 class SnmpError(ColdaisleError):
@@ -74,6 +88,30 @@ class NonIncreasingOid(SnmpError):  # noqa: N818 - named for the situation
 
 class TooManyRows(SnmpError):  # noqa: N818 - named for the situation
     """Raised when a walk reached its row cap; walk a smaller subtree or raise the cap."""
+
+
+class SecurityReport(SnmpError):  # noqa: N818 - named for the situation
+    """Raised when a device answers a version 3 request with a report; the message says what to correct.
+
+    ``is_mended`` tells that the report brought what the next try needs.
+    """
+
+    def __init__(self, name: str, device: str, *, is_mended: bool = False) -> None:
+        self.name = name
+        self.is_mended = is_mended
+        super().__init__(f"{device} reports {name}: {_REMEDIES.get(name, 'see its own log')}")
+
+
+class NotAuthentic(SnmpError):  # noqa: N818 - named for the situation
+    """Raised when all that came for a version 3 request failed its checks; look for what is in between."""
+
+
+class PrivacyUnavailable(SnmpError):  # noqa: N818 - named for the situation
+    """Raised when encryption is asked for and ``cryptography`` is missing; install coldaisle[snmpv3]."""
+
+
+class TooManySockets(SnmpError):  # noqa: N818 - named for the situation
+    """Raised when too many devices ask for their own socket; let those that can share one."""
 
 
 class ProfileError(SnmpError):

@@ -1,216 +1,183 @@
-"""Requests and their replies over one UDP socket per address family.
+"""Requests and their replies, of any version, over one UDP socket per address family.
 
-A reply belongs to the request with the same peer address and request id; one that comes after its
-request was given up is counted. Noise from a peer never ends a request, but names the cause when the
-request times out.
+A device may have a socket of its own. Version 3 finds a device's engine and follows its clock here: what a
+report can mend (an unknown engine, a lost clock) is mended and asked again, a bounded number of times.
 """
 
 import asyncio
 import random
 import secrets
 import socket
-import time
+from collections.abc import Iterable, Sequence
 from typing import cast
 
-from msgspec import Struct
-
-from coldaisle.integrations.snmp.ber import Varbind
-from coldaisle.integrations.snmp.errors import AddressUnusable, ErrorStatus, MalformedMessage, SnmpTimeout
-from coldaisle.integrations.snmp.message import (
-    FIRST_REQUEST_ID,
-    LAST_REQUEST_ID,
-    Request,
-    Shell,
-    decode_shell,
-    decode_varbinds,
+from coldaisle.integrations.snmp.channel import Channel, Counts, Endpoint, Reply, Waits
+from coldaisle.integrations.snmp.errands import (
+    Asking,
+    CommunityErrand,
+    Discovering,
+    Once,
+    Requests,
+    SecureErrand,
 )
-from coldaisle.integrations.snmp.oid import oid_text
-from coldaisle.integrations.snmp.sockets import Datagrams, raise_receive_buffer
-from coldaisle.integrations.snmp.tags import RESPONSE
+from coldaisle.integrations.snmp.errors import (
+    AddressUnusable,
+    InvalidValue,
+    NotAuthentic,
+    SecurityReport,
+    TooManySockets,
+)
+from coldaisle.integrations.snmp.message import FIRST_REQUEST_ID, LAST_REQUEST_ID, V3, Request
+from coldaisle.integrations.snmp.peers import KnownPeer, Peer, Peers, PeerState
+from coldaisle.integrations.snmp.sockets import Datagrams
+from coldaisle.integrations.snmp.tags import SET
+from coldaisle.integrations.snmp.target import Target
+from coldaisle.integrations.snmp.usm.asking import Discovery
+from coldaisle.integrations.snmp.usm.engine import RemoteEngine
+from coldaisle.integrations.snmp.usm.reports import NOT_IN_TIME, UNKNOWN_ENGINE
+from coldaisle.integrations.snmp.usm.user import User, keys_of
 
-RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 MAX_CACHED_ADDRESSES = 10_000
+MAX_OWN_SOCKETS = 512
+MAX_RECOVERIES = 2
+"""How often one request mends engine or clock: an engine replaced while its clock was wrong needs both."""
+
 JITTER_SHARE = 0.25
 """How much longer a later try may wait at random, as a share of the timeout."""
 
-Peer = tuple[str, int]
-_Endpoint = tuple[str, int] | tuple[str, int, int, int]
+_AddressInfo = tuple[int, int, int, str, tuple[str | int | bytes, ...]]
 
 
-class Target(Struct, frozen=True):
-    """A device to ask. ``retries`` are tries after the first, ``max_repetitions`` rows per GETBULK."""
-
-    host: str
-    port: int = 161
-    community: str = "public"
-    timeout_seconds: float = 1.0
-    retries: int = 2
-    max_repetitions: int = 25
-
-    def __repr__(self) -> str:
-        """Without the community, which is a secret."""
-        return f"Target({self.host}:{self.port})"
-
-
-class Reply(Struct, frozen=True):
-    """What a device answered; ``received_at`` is UTC ns, the round trip counts from the last try."""
-
-    varbinds: list[Varbind]
-    received_at: int
-    round_trip_seconds: float
-
-
-class _Exchange:
-    """One request on its way: sends again until it is answered or its tries are used."""
-
-    def __init__(
-        self,
-        transport: asyncio.DatagramTransport,
-        endpoint: _Endpoint,
-        datagram: bytes,
-        target: Target,
-        waits_seconds: list[float],
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Reply] = self._loop.create_future()
-        self.noise: MalformedMessage | None = None
-        self._transport = transport
-        self._endpoint = endpoint
-        self._datagram = datagram
-        self._target = target
-        self._waits_seconds = waits_seconds
-        self._tries_count = 0
-        self._send()
-
-    def _send(self) -> None:
-        if self.future.done():
-            return
-        if self._tries_count == len(self._waits_seconds):
-            self.future.set_exception(self.noise or SnmpTimeout(self._silence()))
-            return
-        self._sent_at = time.monotonic_ns()
-        self._transport.sendto(self._datagram, self._endpoint)
-        self._timer = self._loop.call_later(self._waits_seconds[self._tries_count], self._send)
-        self._tries_count += 1
-
-    def answer(self, varbinds: list[Varbind]) -> None:
-        """Give the asker its reply."""
-        if not self.future.done():
-            round_trip_seconds = (time.monotonic_ns() - self._sent_at) / 1e9
-            self.future.set_result(Reply(varbinds, time.time_ns(), round_trip_seconds))
-
-    def fail(self, error: Exception) -> None:
-        """Give the asker an error."""
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    def stop(self) -> None:
-        """Send no more."""
-        self._timer.cancel()
-
-    def _silence(self) -> str:
-        return (
-            f"{self._target!r} did not answer {self._tries_count} tries in {sum(self._waits_seconds):.1f} s"
-        )
-
-
-class Exchanges(asyncio.DatagramProtocol):
+class Exchanges:
     """All requests under way. ``seed`` rules the jitter, never the ids, which nobody shall guess."""
 
-    def __init__(self, seed: int) -> None:
-        self.late_replies_count = 0
-        self.malformed_replies_count = 0
+    def __init__(self, seed: int, known: Iterable[KnownPeer] = ()) -> None:
+        self.counts = Counts()
+        self.peers = Peers(known)
         self._jitter = random.Random(seed)
         self._last_id = FIRST_REQUEST_ID + secrets.randbelow(LAST_REQUEST_ID - FIRST_REQUEST_ID)
-        self._waiting: dict[Peer, dict[int, tuple[_Exchange, Request]]] = {}
-        self._transports: dict[int, asyncio.DatagramTransport] = {}
-        self._endpoints: dict[Peer, tuple[int, _Endpoint]] = {}
+        self._channels: dict[int | Peer, Channel] = {}
+        self._endpoints: dict[Peer, tuple[int, Endpoint]] = {}
 
     async def close(self) -> None:
         """Close the sockets; what is under way times out."""
-        for transport in self._transports.values():
-            transport.close()
-        self._transports.clear()
+        for channel in self._channels.values():
+            channel.transport.close()
+        self._channels.clear()
         await asyncio.sleep(0)  # the loop closes the sockets in its next turn
 
-    async def ask(self, target: Target, request: Request, retries: int) -> Reply:
-        """One request and its reply. Raises ErrorStatus, MalformedMessage, SnmpTimeout, AddressUnusable."""
-        family, endpoint = await self._resolve(target)
-        transport = self._transports.get(family) or self._open(family)
-        peer = (endpoint[0], endpoint[1])
-        request_id = self._take_id()
-        waits = [target.timeout_seconds * self._stretch(number) for number in range(retries + 1)]
-        exchange = _Exchange(transport, endpoint, request.with_id(request_id), target, waits)
-        waiting = self._waiting.setdefault(peer, {})
-        waiting[request_id] = (exchange, request)
-        try:
-            return await exchange.future
-        finally:
-            exchange.stop()
-            del waiting[request_id]
-            if not waiting and self._waiting.get(peer) is waiting:
-                del self._waiting[peer]
+    async def ask(self, target: Target, request: Request, retries: int, *, is_retry: bool = False) -> Reply:
+        """One request and its reply. Raises SnmpError.
 
-    def datagram_received(self, data: bytes, addr: _Endpoint) -> None:
-        """Hand one datagram to its request (asyncio calls this)."""
-        waiting = self._waiting.get((addr[0], addr[1]))
-        try:
-            shell = decode_shell(data)
-        except MalformedMessage as error:
-            self._note_noise(waiting or {}, error)
-            return
-        exchange, request = (waiting or {}).get(shell.request_id, (None, None))
-        if shell.pdu != RESPONSE or exchange is None or request is None:
-            self.late_replies_count += 1
-            return
-        _settle(exchange, request, shell, data)
+        The first try waits as long as the device usually takes; a SET, which a second try might carry out
+        twice, and a request that is itself a retry wait the whole timeout.
+        """
+        return await self.run(target, Once(request), retries, is_patient=request.pdu == SET or is_retry)
 
-    def _note_noise(self, waiting: dict[int, tuple[_Exchange, Request]], error: MalformedMessage) -> None:
-        self.malformed_replies_count += 1
-        for exchange, _ in waiting.values():
-            exchange.noise = error
+    async def run(
+        self, target: Target, requests: Requests, retries: int, *, is_patient: bool = False
+    ) -> Reply:
+        """Requests one after the other; returns the last reply. Raises SnmpError."""
+        asking = await self._asking(target)
+        waits = self._waits(asking, retries, is_patient)
+        if target.version == V3:
+            return await self._run_secure(asking, requests, waits)
+        errand = CommunityErrand(requests, asking)
+        return await asking.channel.run(errand, asking.endpoint, waits)
 
-    def _stretch(self, number: int) -> float:
-        return 1 + JITTER_SHARE * self._jitter.random() if number else 1.0
+    async def meet(self, target: Target) -> None:
+        """Find the engine of a device of version 3 before it is asked. Raises SnmpError."""
+        if target.version == V3 and self.peers.state((target.host, target.port)).engine is None:
+            await self._discover(await self._asking(target))
+
+    async def _asking(self, target: Target) -> Asking:
+        peer = (target.host, target.port)
+        family, endpoint = self._endpoints.get(peer) or await self._resolve(target)
+        key = peer if target.has_own_socket or target.answers_from_elsewhere else family
+        channel = self._channels.get(key) or self._open(key, family, target.answers_from_elsewhere)
+        return Asking(channel, endpoint, target, self.peers.state(peer))
+
+    async def _run_secure(self, asking: Asking, requests: Requests, waits: Waits) -> Reply:
+        user = _user(asking.target)
+        for is_last in [False] * MAX_RECOVERIES + [True]:
+            engine = asking.state.engine or await self._discover(asking)
+            errand = SecureErrand(requests, asking, keys_of(user, engine.id), engine)
+            try:
+                return await asking.channel.run(errand, asking.endpoint, waits)
+            except SecurityReport as report:
+                if is_last or report.name not in (NOT_IN_TIME, UNKNOWN_ENGINE):
+                    raise SecurityReport(report.name, repr(asking.target)) from report
+                self._mend(asking.state, engine, report)
+        raise AssertionError("the last try returns or raises")
+
+    def _mend(self, state: PeerState, engine: RemoteEngine, report: SecurityReport) -> None:
+        """A report on the time has set the clock; all else needs a discovery."""
+        if not report.is_mended and state.engine is engine:
+            state.engine = None
+
+    async def _discover(self, asking: Asking) -> RemoteEngine:
+        """The engine of a device, asked for once however many requests wait for it."""
+        async with asking.state.discovering:
+            if asking.state.engine is not None:
+                return asking.state.engine
+            discovery = Discovery()
+            waits = self._waits(asking, asking.target.retries, True)
+            await asking.channel.run(Discovering(discovery), asking.endpoint, waits)
+            if discovery.engine is None:
+                raise NotAuthentic(f"{asking.target!r} told no engine id")
+            self.peers.learn_engine((asking.target.host, asking.target.port), discovery.engine)
+            return discovery.engine
+
+    def _waits(self, asking: Asking, retries: int, is_patient: bool) -> Waits:
+        timeout = asking.target.timeout_seconds
+        first = timeout if is_patient else asking.state.first_wait_seconds(timeout)
+        later = [timeout * (1 + JITTER_SHARE * self._jitter.random()) for _ in range(retries)]
+        return Waits((first, *later), asking.target)
 
     def _take_id(self) -> int:
         self._last_id = self._last_id + 1 if self._last_id < LAST_REQUEST_ID else FIRST_REQUEST_ID
         return self._last_id
 
-    def _open(self, family: int) -> asyncio.DatagramTransport:
-        transport = Datagrams(self, family)
-        raise_receive_buffer(transport.get_extra_info("socket"), RECEIVE_BUFFER_BYTES)
-        self._transports[family] = transport
-        return transport
+    def _open(self, key: int | Peer, family: int, anywhere: bool) -> Channel:
+        if len(self._channels) >= MAX_OWN_SOCKETS:
+            raise TooManySockets(f"more than {MAX_OWN_SOCKETS} devices want a socket of their own")
+        channel = self._channels[key] = Channel(self.counts, self._take_id, anywhere)
+        channel.connection_made(Datagrams(channel, family))
+        return channel
 
-    async def _resolve(self, target: Target) -> tuple[int, _Endpoint]:
-        known = self._endpoints.get((target.host, target.port))
-        if known is not None:
-            return known
+    async def _resolve(self, target: Target) -> tuple[int, Endpoint]:
         if len(self._endpoints) >= MAX_CACHED_ADDRESSES:
             self._endpoints.clear()
         resolved = self._endpoints[(target.host, target.port)] = await _look_up(target)
         return resolved
 
 
-async def _look_up(target: Target) -> tuple[int, _Endpoint]:
-    loop = asyncio.get_running_loop()
+def _user(target: Target) -> User:
+    if target.user is None:
+        raise InvalidValue(f"{target!r} is asked with version 3 and needs a user")
+    return target.user
+
+
+async def _look_up(target: Target) -> tuple[int, Endpoint]:
     try:
-        async with asyncio.timeout(target.timeout_seconds * (target.retries + 1)):
-            found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
+        found = _numeric(target) or await _resolved(target)
     except (OSError, TimeoutError) as error:
         raise AddressUnusable(f"{target.host!r} does not resolve to an address: {error}") from error
     # an IPv4 or IPv6 entry has a text host and a port, unlike the socket types that the hint excludes
-    return int(found[0][0]), cast(_Endpoint, found[0][4])
+    return int(found[0][0]), cast(Endpoint, found[0][4])
 
 
-def _settle(exchange: _Exchange, request: Request, shell: Shell, data: bytes) -> None:
-    if shell.error_status:
-        index = shell.error_index
-        oid = request.oids[index - 1] if 0 < index <= len(request.oids) else b""
-        exchange.fail(ErrorStatus(shell.error_status, index, oid_text(oid)))
-        return
+def _numeric(target: Target) -> Sequence[_AddressInfo]:
+    """An address that needs no resolver, and so no thread; empty for a name."""
     try:
-        exchange.answer(decode_varbinds(data, shell))
-    except MalformedMessage as error:
-        exchange.fail(error)
+        return socket.getaddrinfo(
+            target.host, target.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )
+    except socket.gaierror:
+        return []
+
+
+async def _resolved(target: Target) -> Sequence[_AddressInfo]:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(target.timeout_seconds * (target.retries + 1)):
+        return await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)

@@ -7,10 +7,10 @@ from msgspec import Struct
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.decode import columns_of
 from coldaisle.integrations.snmp.errors import ProfileError
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.naming import index_text, metric_name, row_names
 from coldaisle.integrations.snmp.profile import Metric, Profile, TableProfile
 from coldaisle.integrations.snmp.tags import TYPE_TAGS
+from coldaisle.integrations.snmp.target import Target
 
 
 class Place(Struct, frozen=True):

@@ -1,12 +1,13 @@
-"""Traps and informs: encode them, receive them.
+"""Receives notifications of every version and turns them into events.
 
 Nothing is lost silently: the receive buffer is raised, what the kernel drops is read from
 ``/proc/net/udp`` where there is one, what does not fit in the queue is counted, and both become
-GapRecorded. An INFORM is acknowledged after ``emit`` returned, so an unanswered one comes again.
-Only version 2c is understood; anything else becomes InputRejected.
+GapRecorded. What cannot be read or is not authentic becomes InputRejected. An INFORM is acknowledged once
+its event is on disk, so an unanswered one comes again. A repetition within a short window is only counted.
 """
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -15,71 +16,44 @@ from types import TracebackType
 from typing import Self
 
 from coldaisle.core.events.envelope import Emit, Observation
-from coldaisle.core.events.types import GapRecorded, InputRejected, TrapReceived
-from coldaisle.integrations.snmp.ber import Value, Varbind, value_text
-from coldaisle.integrations.snmp.errors import MalformedMessage
-from coldaisle.integrations.snmp.message import (
-    Shell,
-    decode,
-    encode,
-    encode_varbinds,
-)
-from coldaisle.integrations.snmp.oid import encode_oid, oid_text
+from coldaisle.core.events.types import GapRecorded, InputRejected, SamplesRecorded, TrapReceived
+from coldaisle.integrations.snmp.ber import value_text
+from coldaisle.integrations.snmp.errors import MalformedMessage, NotAuthentic
+from coldaisle.integrations.snmp.incoming import Incoming, Receipt
+from coldaisle.integrations.snmp.oid import oid_text
+from coldaisle.integrations.snmp.recent import Recent
 from coldaisle.integrations.snmp.sockets import kernel_drops, raise_receive_buffer
-from coldaisle.integrations.snmp.tags import INFORM, OBJECT_IDENTIFIER, RESPONSE, TIMETICKS, TRAP_V2
+from coldaisle.integrations.snmp.traps import Notice
+from coldaisle.integrations.snmp.usm.engine import LocalEngine
+from coldaisle.integrations.snmp.usm.senders import TrapUser
 
-SYS_UP_TIME = encode_oid("1.3.6.1.2.1.1.3.0")
-SNMP_TRAP_OID = encode_oid("1.3.6.1.6.3.1.1.4.1.0")
-
-RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
 MAX_QUEUED_DATAGRAMS = 10_000
 MAX_REJECTED_BYTES = 128
 """How much of a malformed datagram an InputRejected keeps, as twice as many hex digits."""
 
 DROPS_CHECK_SECONDS = 5.0
+REPETITION_SECONDS = 5.0
 
 Address = tuple[str, int]
 
-
-def encode_trap_v2(
-    community: str,
-    uptime_centiseconds: int,
-    trap_oid: str,
-    varbinds: Iterable[tuple[str, int, Value]] = (),
-    request_id: int = 1,
-) -> bytes:
-    """An SNMPv2-Trap datagram; ``varbinds`` are (OID, tag, value). Raises InvalidOid or InvalidValue."""
-    return _encode(TRAP_V2, community, uptime_centiseconds, trap_oid, varbinds, request_id)
+_log = logging.getLogger(__name__)
 
 
-def encode_inform(
-    community: str,
-    uptime_centiseconds: int,
-    trap_oid: str,
-    varbinds: Iterable[tuple[str, int, Value]] = (),
-    request_id: int = 1,
-) -> bytes:
-    """An InformRequest datagram: a trap that is answered with a RESPONSE of the same ``request_id``."""
-    return _encode(INFORM, community, uptime_centiseconds, trap_oid, varbinds, request_id)
+def trap_event(asset: str, address: str, notice: Notice) -> TrapReceived:
+    """The event of a notification; raises MalformedMessage when one of its OIDs is none."""
+    rows = tuple((oid_text(oid), value_text(tag, value)) for oid, tag, value in notice.varbinds)
+    return TrapReceived(asset, oid_text(notice.trap_oid), rows, address)
 
 
-def decode_trap(asset: str, address: str, shell: Shell, varbinds: list[Varbind]) -> TrapReceived:
-    """The event of a decoded notification; raises MalformedMessage when it is none."""
-    if shell.pdu not in (TRAP_V2, INFORM):
-        raise MalformedMessage(f"PDU tag {shell.pdu:#04x} is no notification")
-    named = [value for oid, tag, value in varbinds if oid == SNMP_TRAP_OID and tag == OBJECT_IDENTIFIER]
-    if not named or not isinstance(named[0], bytes):
-        raise MalformedMessage("a notification has no trap OID")
-    rest = tuple(
-        (oid_text(oid), value_text(tag, value)) for oid, tag, value in varbinds if oid != SNMP_TRAP_OID
-    )
-    return TrapReceived(asset, oid_text(named[0]), rest, address)
+def asset_of(address: Address, assets: Mapping[str, str], agent_address: str = "") -> str:
+    """The asset at ``host:port``, else at ``host``, else at the address that a relayed trap names.
 
-
-def asset_of(address: Address, assets: Mapping[str, str]) -> str:
-    """The asset at ``host:port``, else at ``host``, else ``host-`` and the address with dashes."""
+    When none is known: ``host-`` and the address with dashes.
+    """
     host, port = address[0], address[1]
     named = assets.get(f"{host}:{port}") or assets.get(f"[{host}]:{port}") or assets.get(host)
+    named = named or assets.get(agent_address)
     return named or "host-" + host.replace(".", "-").replace(":", "-").replace("%", "-")
 
 
@@ -87,6 +61,8 @@ class TrapListener(asyncio.DatagramProtocol):
     """Receives notifications; an async context manager, bound from ``__aenter__`` on.
 
     ``assets`` maps ``host:port`` or ``host`` to an asset. ``run`` opens the socket when nobody did.
+    ``users`` are those of version 3; ``engine`` is ours, which their informs are made out to. With
+    ``measured_as`` the counters are recorded as samples of that asset.
     """
 
     def __init__(
@@ -95,15 +71,24 @@ class TrapListener(asyncio.DatagramProtocol):
         port: int = 162,
         *,
         assets: Mapping[str, str] | None = None,
+        users: Iterable[TrapUser] = (),
+        engine: LocalEngine | None = None,
+        measured_as: str = "",
         max_queued_datagrams: int = MAX_QUEUED_DATAGRAMS,
         drops_check_seconds: float = DROPS_CHECK_SECONDS,
+        repetition_seconds: float = REPETITION_SECONDS,
     ) -> None:
         self.host = host
         self.port = port
         self.receive_buffer_bytes = 0
         self.received_count = 0
+        self.repeated_count = 0
+        self.rejected_count = 0
         self.dropped_in_queue_count = 0
         self._assets = dict(assets or {})
+        self._incoming = Incoming(engine or LocalEngine(), users)
+        self._recent = Recent(repetition_seconds)
+        self._measured_as = measured_as
         self._queue: asyncio.Queue[tuple[int, bytes, Address]] = asyncio.Queue(max_queued_datagrams)
         self._drops_check_seconds = drops_check_seconds
         self._transport: asyncio.DatagramTransport | None = None
@@ -120,6 +105,11 @@ class TrapListener(asyncio.DatagramProtocol):
         self._transport = transport
         self.port = transport.get_extra_info("sockname")[1]
         self.receive_buffer_bytes = raise_receive_buffer(self._socket(), RECEIVE_BUFFER_BYTES)
+        if self.receive_buffer_bytes < RECEIVE_BUFFER_BYTES:
+            _log.warning(
+                "a small receive buffer may lose bursts of traps: raise net.core.rmem_max",
+                extra={"wanted_bytes": RECEIVE_BUFFER_BYTES, "granted_bytes": self.receive_buffer_bytes},
+            )
         self._told_at = time.time_ns()
         return self
 
@@ -163,47 +153,67 @@ class TrapListener(asyncio.DatagramProtocol):
         reason = "UDP datagrams were dropped by the kernel or the full queue"
         return Observation(now, GapRecorded(f"snmp-traps:{self.port}", since, now, new_count, reason))
 
+    def measured(self) -> SamplesRecorded:
+        """The counters since the start, and the receive buffer that the kernel granted."""
+        counters = {
+            "snmp_traps_received_total": self.received_count,
+            "snmp_traps_repeated_total": self.repeated_count,
+            "snmp_traps_rejected_total": self.rejected_count,
+            "snmp_traps_dropped_in_queue_total": self.dropped_in_queue_count,
+            "snmp_traps_dropped_in_kernel_total": self.dropped_in_kernel_count,
+            "snmp_traps_receive_buffer_bytes": self.receive_buffer_bytes,
+        }
+        return SamplesRecorded(self._measured_as, tuple(counters), tuple(map(float, counters.values())))
+
     async def _drain(self, emit: Emit) -> None:
         while True:
             received_at, data, address = await self._queue.get()
-            await self._take(emit, received_at, data, address)
+            try:
+                observation = self._observed(received_at, data, address)
+            except (MalformedMessage, NotAuthentic) as error:
+                self.rejected_count += 1
+                raw = data[:MAX_REJECTED_BYTES].hex()
+                rejected = InputRejected(f"snmp-trap:{address[0]}", str(error), raw)
+                observation = Observation(received_at, rejected)
+            if observation is not None:
+                await emit(observation)
 
-    async def _take(self, emit: Emit, received_at: int, data: bytes, address: Address) -> None:
-        try:
-            shell, varbinds = decode(data)
-            trap = decode_trap(asset_of(address, self._assets), address[0], shell, varbinds)
-        except MalformedMessage as error:
-            raw = data[:MAX_REJECTED_BYTES].hex()
-            await emit(Observation(received_at, InputRejected(f"snmp-trap:{address[0]}", error.reason, raw)))
-            return
-        await emit(Observation(received_at, trap))
-        if shell.pdu == INFORM and self._transport is not None:
-            octets = data[shell.start : shell.stop]
-            self._transport.sendto(encode(shell.community, RESPONSE, shell.request_id, 0, 0, octets), address)
+    def _observed(self, received_at: int, data: bytes, address: Address) -> Observation | None:
+        """A new notification; None when there is nothing to record. Raises MalformedMessage, NotAuthentic."""
+        receipt = self._incoming.read(data, address[0])
+        notice = receipt.notice
+        if notice is None:
+            self._send(receipt.reply, address)
+            return None
+        asset = asset_of(address, self._assets, notice.agent_address)
+        event = trap_event(asset, address[0], notice)
+        key = address[0].encode() + receipt.content
+        standing = self._recent.note(key, received_at / 1e9)
+        if standing == "new":
+            return Observation(received_at, event, lambda: self._confirm(key, receipt, address))
+        self.repeated_count += 1
+        if standing == "committed":
+            self._send(receipt.reply, address)
+        return None
+
+    def _confirm(self, key: bytes, receipt: Receipt, address: Address) -> None:
+        self._recent.commit(key)
+        self._send(receipt.reply, address)
+
+    def _send(self, reply: bytes, address: Address) -> None:
+        if reply and self._transport is not None:
+            self._transport.sendto(reply, address)
 
     async def _watch_drops(self, emit: Emit) -> None:
         while True:
             await asyncio.sleep(self._drops_check_seconds)
-            if (lost := self.loss(time.time_ns())) is not None:
+            now = time.time_ns()
+            if (lost := self.loss(now)) is not None:
                 await emit(lost)
+            if self._measured_as:
+                await emit(Observation(now, self.measured()))
 
     def _socket(self) -> socket.socket:
         assert self._transport is not None
         bound: socket.socket = self._transport.get_extra_info("socket")
         return bound
-
-
-def _encode(
-    pdu: int,
-    community: str,
-    uptime_centiseconds: int,
-    trap_oid: str,
-    varbinds: Iterable[tuple[str, int, Value]],
-    request_id: int,
-) -> bytes:
-    rows: list[tuple[bytes, int, Value]] = [
-        (SYS_UP_TIME, TIMETICKS, uptime_centiseconds),
-        (SNMP_TRAP_OID, OBJECT_IDENTIFIER, trap_oid),
-    ]
-    rows += ((encode_oid(oid), tag, value) for oid, tag, value in varbinds)
-    return encode(community.encode(), pdu, request_id, 0, 0, encode_varbinds(rows))

@@ -76,8 +76,11 @@ def decode_arcs(raw: bytes) -> tuple[int, ...]:
 def follows(last: bytes, following: bytes) -> bool:
     """Whether ``following`` comes after ``last`` in the order of OIDs; raises MalformedMessage.
 
-    Octets order rightly when sub-identifiers lie at the same places; only otherwise both are decoded.
+    Octets order rightly when each is a sub-identifier of its own, or when sub-identifiers lie at the same
+    places; only otherwise both are decoded.
     """
+    if last.isascii() and following.isascii():
+        return following > last
     if len(last) == len(following) and last.translate(CONTINUES) == following.translate(CONTINUES):
         return following > last
     return decode_arcs(following) > decode_arcs(last)

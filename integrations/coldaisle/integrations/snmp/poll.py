@@ -17,13 +17,13 @@ from coldaisle.integrations.snmp.decode import (
     decode_table,
 )
 from coldaisle.integrations.snmp.errors import MalformedMessage, SnmpError, SnmpTimeout
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.message import Request, prepare_read
 from coldaisle.integrations.snmp.naming import row_names
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.profile import Profile, TableProfile, profile_for
 from coldaisle.integrations.snmp.rates import Life
 from coldaisle.integrations.snmp.tags import GET, OBJECT_IDENTIFIER
+from coldaisle.integrations.snmp.target import Target
 
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
 SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
@@ -75,13 +75,12 @@ async def identify(client: SnmpClient, target: Target, profiles: Mapping[str, Pr
     return profile_for(object_id, profiles)
 
 
-def plan_for(target: Target, profile: Profile, needless: Collection[str] = ()) -> Plan:
+def plan_for(profile: Profile, needless: Collection[str] = ()) -> Plan:
     """The questions to ask, in GETs of bounded size, without the columns known to be needless."""
     oids = [encode_oid(oid) for oid in dict.fromkeys([*LIFE_OIDS, *profile.object_oids])]
-    community = target.community.encode()
     parts = [oids[at : at + MAX_OBJECTS_PER_GET] for at in range(0, len(oids), MAX_OBJECTS_PER_GET)]
     columns = tuple(_wanted(table, needless) for table in profile.tables)
-    return Plan(profile, tuple(prepare_read(community, GET, part) for part in parts), columns)
+    return Plan(profile, tuple(prepare_read(GET, part) for part in parts), columns)
 
 
 async def poll(client: SnmpClient, target: Target, plan: Plan, deadline_seconds: float) -> Round:

@@ -8,6 +8,9 @@ from typing import Any
 
 _TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 _INODE_COLUMN = 9
+_SO_RCVBUFFORCE = 33
+"""Of Linux; the standard library has no name for it."""
+
 _MAX_DATAGRAM_BYTES = 65_535
 _MAX_BURST_DATAGRAMS = 256
 
@@ -56,8 +59,14 @@ class Datagrams(asyncio.DatagramTransport):
 
 
 def raise_receive_buffer(bound: socket.socket, wanted_bytes: int) -> int:
-    """Ask for a receive buffer; returns what the kernel granted (Linux counts its bookkeeping twice)."""
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted_bytes)
+    """Ask for a receive buffer; returns what the kernel granted (Linux counts its bookkeeping twice).
+
+    Who administers the network may exceed ``net.core.rmem_max``; the others get that at most.
+    """
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted_bytes)
+    except OSError:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted_bytes)
     return bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
 

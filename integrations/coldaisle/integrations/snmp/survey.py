@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from coldaisle.integrations.snmp.client import SnmpClient
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.plausible import compare
 from coldaisle.integrations.snmp.poll import Round, identify, plan_for, poll
 from coldaisle.integrations.snmp.profile import Metric, Profile
+from coldaisle.integrations.snmp.target import Target
 from coldaisle.integrations.snmp.units import unit_of
 
 DEADLINE_SECONDS = 60.0
@@ -46,7 +46,7 @@ async def survey(
 ) -> Survey:
     """Poll once with the named profile, or the one that the sysObjectID chooses. Raises SnmpError."""
     profile = profiles[name] if name else await identify(client, target, profiles)
-    found = await poll(client, target, plan_for(target, profile), DEADLINE_SECONDS)
+    found = await poll(client, target, plan_for(profile), DEADLINE_SECONDS)
     return Survey(
         profile,
         tuple(_findings(profile, found)),

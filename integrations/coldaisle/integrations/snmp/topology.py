@@ -14,9 +14,9 @@ from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.decode import Columns, columns_of
 from coldaisle.integrations.snmp.discover import as_asset
 from coldaisle.integrations.snmp.errors import SnmpError
-from coldaisle.integrations.snmp.exchange import Target
 from coldaisle.integrations.snmp.naming import row_asset
 from coldaisle.integrations.snmp.oid import decode_arcs, encode_arcs
+from coldaisle.integrations.snmp.target import Target
 
 LLDP_REMOTE = "1.0.8802.1.1.2.1.4.1.1"
 LLDP_LOCAL_PORT = "1.0.8802.1.1.2.1.3.7.1"

@@ -1,12 +1,16 @@
-"""The pure half of a walk: what a reply adds to a column, and whether it goes on."""
+"""The pure half of a walk: what a reply adds to a column, whether it goes on, and what is asked next."""
 
 from dataclasses import dataclass, field
 from operator import lt
 
 from coldaisle.integrations.snmp.ber import Varbind
-from coldaisle.integrations.snmp.errors import NonIncreasingOid
+from coldaisle.integrations.snmp.channel import Reply
+from coldaisle.integrations.snmp.errors import NonIncreasingOid, TooManyRows
+from coldaisle.integrations.snmp.message import Request, prepare_read
 from coldaisle.integrations.snmp.oid import CONTINUES, follows, oid_text
-from coldaisle.integrations.snmp.tags import ABSENT, NULL
+from coldaisle.integrations.snmp.peers import PeerState
+from coldaisle.integrations.snmp.tags import ABSENT, GET_BULK, GET_NEXT, NULL
+from coldaisle.integrations.snmp.target import Target
 
 _ENDS = ABSENT - {NULL}
 
@@ -19,11 +23,59 @@ class Column:
     last: bytes
     rows: list[Varbind] = field(default_factory=list)
     ended: bool = False
+    may_go_back: bool = False
 
     @classmethod
-    def at(cls, root: bytes) -> "Column":
-        """A column whose walk has not begun."""
-        return cls(root, root)
+    def at(cls, root: bytes, *, may_go_back: bool = False) -> "Column":
+        """A column whose walk has not begun; with ``may_go_back`` only the caller's row cap ends a circle."""
+        return cls(root, root, may_go_back=may_go_back)
+
+
+class Walk:
+    """Columns walked together; ``request`` asks for what follows, as much as the device takes.
+
+    Raises TooManyRows, NonIncreasingOid, MalformedMessage as replies come.
+    """
+
+    def __init__(self, target: Target, state: PeerState, columns: list[Column], max_rows_count: int) -> None:
+        self.replies_count = 0
+        self.active = columns
+        self._columns = columns
+        self._target = target
+        self._state = state
+        self._max_rows_count = max_rows_count
+
+    @property
+    def repetitions(self) -> int:
+        """Rows asked for at once; 1 means GETNEXT."""
+        return self._state.repetitions_for(self._target)
+
+    @property
+    def request(self) -> Request:
+        """What to ask now."""
+        oids = [column.last for column in self.active]
+        repetitions = self.repetitions
+        return (
+            prepare_read(GET_BULK, oids, 0, repetitions) if repetitions > 1 else prepare_read(GET_NEXT, oids)
+        )
+
+    def take(self, reply: Reply) -> bool:
+        """Whether the walk goes on after this reply."""
+        columns, varbinds = self.active, reply.varbinds
+        take_reply(columns, varbinds)
+        self.replies_count += 1
+        if sum([len(column.rows) for column in self._columns]) > self._max_rows_count:
+            raise TooManyRows(f"{self._target!r} has more than {self._max_rows_count} rows")
+        self.active = [column for column in columns if not column.ended]
+        if len(varbinds) < self.repetitions * len(columns) and len(self.active) == len(columns):
+            self._state.cut(self.repetitions, len(varbinds) // len(columns))  # there was room for more
+        return bool(self.active)
+
+    def ask_for_less(self) -> bool:
+        """After tooBig or silence: whether half as much can be asked for."""
+        repetitions = self.repetitions
+        self._state.repetitions = max(1, repetitions // 2)
+        return repetitions > 1
 
 
 def take_reply(columns: list[Column], varbinds: list[Varbind]) -> None:
@@ -73,7 +125,11 @@ def _take_singly(column: Column, varbinds: list[Varbind]) -> None:
             column.ended = True
             break
         if not follows(last, oid):
-            raise NonIncreasingOid(oid_text(last), oid_text(oid))
+            if not column.may_go_back:
+                raise NonIncreasingOid(oid_text(last), oid_text(oid))
+            if oid == last:
+                column.ended = True  # the device does not move at all
+                break
         append(varbind)
         last = oid
     column.last = last

@@ -1,0 +1,210 @@
+"""A UDP socket and the questions that wait on it.
+
+A reply belongs to the question with the same peer address and message id; one that comes after its
+question was given up is counted. Noise from a peer never ends a question, but names the cause when it
+times out.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from coldaisle.integrations.snmp.ber import Varbind
+from coldaisle.integrations.snmp.errors import MalformedMessage, NotAuthentic, SnmpError, SnmpTimeout
+from coldaisle.integrations.snmp.peers import Peer
+from coldaisle.integrations.snmp.question import Question, decode_any
+from coldaisle.integrations.snmp.sockets import raise_receive_buffer
+from coldaisle.integrations.snmp.target import Target
+
+RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+ANYWHERE: Peer = ("", 0)
+"""The peer of questions that may be answered from another address."""
+
+Endpoint = tuple[str, int] | tuple[str, int, int, int]
+
+
+class Reply(Struct, frozen=True):
+    """What a device answered; ``received_at`` is UTC ns, the round trip counts from the last try."""
+
+    varbinds: list[Varbind]
+    received_at: int
+    round_trip_seconds: float
+    tries_count: int = 1
+
+
+class Errand(Protocol):
+    """Requests to one device, one after the other, without a turn of the loop between them."""
+
+    def question(self) -> Question:
+        """What to ask now."""
+
+    def take(self, reply: "Reply") -> bool:
+        """Whether there is more to ask after this reply. What it raises ends the errand."""
+
+
+class Waits(Struct, frozen=True):
+    """How long each try waits, and whom to name when none is answered."""
+
+    seconds: tuple[float, ...]
+    asked: Target
+
+
+class Counts:
+    """What came and was of no use, over all sockets."""
+
+    def __init__(self) -> None:
+        self.late_replies = 0
+        self.malformed_replies = 0
+        self.unauthentic_replies = 0
+
+
+class Channel(asyncio.DatagramProtocol):
+    """One socket, made by the loop. With ``anywhere`` a reply may come from any address."""
+
+    def __init__(self, counts: Counts, take_id: Callable[[], int], anywhere: bool = False) -> None:
+        self._counts = counts
+        self._take_id = take_id
+        self._anywhere = anywhere
+        self._waiting: dict[Peer, dict[int, _Exchange]] = {}
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        """Keep the socket, and let the kernel keep bursts of replies (asyncio calls this)."""
+        self.transport = transport
+        raise_receive_buffer(transport.get_extra_info("socket"), RECEIVE_BUFFER_BYTES)
+
+    async def run(self, errand: Errand, endpoint: Endpoint, waits: Waits) -> Reply:
+        """All questions of an errand; returns the reply to the last. Raises SnmpError."""
+        peer = ANYWHERE if self._anywhere else (endpoint[0], endpoint[1])
+        waiting = self._waiting.setdefault(peer, {})
+        exchange = _Exchange(self.transport, endpoint, errand, waits)
+        self._ask(waiting, exchange)
+        try:
+            return await exchange.future
+        finally:
+            exchange.stop()
+            del waiting[exchange.message_id]
+            if not waiting and self._waiting.get(peer) is waiting:
+                del self._waiting[peer]
+
+    def _ask(self, waiting: "dict[int, _Exchange]", exchange: "_Exchange") -> None:
+        message_id = self._take_id()
+        waiting[message_id] = exchange
+        exchange.ask(message_id)
+
+    def datagram_received(self, data: bytes, addr: Endpoint) -> None:
+        """Hand one datagram to its question (asyncio calls this)."""
+        waiting = self._waiting.get(ANYWHERE if self._anywhere else (addr[0], addr[1]), {})
+        try:
+            message_id, shell = decode_any(data)
+        except MalformedMessage as error:
+            self._counts.malformed_replies += 1
+            for other in waiting.values():
+                other.noise = error
+            return
+        exchange = waiting.get(message_id)
+        if exchange is None:
+            self._counts.late_replies += 1
+            return
+        try:
+            varbinds = exchange.question.answer(shell, data)
+        except NotAuthentic as error:
+            self._counts.unauthentic_replies += 1
+            exchange.noise = error
+        except SnmpError as error:
+            exchange.fail(error)
+        else:
+            self._answer(waiting, exchange, varbinds)
+
+    def _answer(
+        self, waiting: "dict[int, _Exchange]", exchange: "_Exchange", varbinds: list[Varbind] | None
+    ) -> None:
+        if varbinds is None or exchange.future.done():
+            self._counts.late_replies += 1
+            return
+        answered_id = exchange.message_id
+        try:
+            if exchange.answer(varbinds):
+                self._ask(waiting, exchange)
+                del waiting[answered_id]
+        except SnmpError as error:
+            exchange.fail(error)
+
+
+class _Exchange:
+    """An errand on its way: each question is sent again until it is answered or its tries are used.
+
+    One timer serves all questions: it looks, when it fires, whether the latest try is really overdue.
+    """
+
+    __slots__ = (
+        "_datagram", "_due", "_endpoint", "_errand", "_loop", "_sent_at", "_timer", "_transport",
+        "_tries_count", "_waits", "future", "message_id", "noise", "question",
+    )  # fmt: skip
+
+    def __init__(
+        self, transport: asyncio.DatagramTransport, endpoint: Endpoint, errand: Errand, waits: Waits
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Reply] = self._loop.create_future()
+        self.message_id = 0
+        self._errand = errand
+        self._transport = transport
+        self._endpoint = endpoint
+        self._waits = waits
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ask(self, message_id: int) -> None:
+        """Send the question of the hour."""
+        self.message_id = message_id
+        self.question = self._errand.question()
+        self.noise: SnmpError | None = None
+        self._datagram = self.question.datagram(message_id)
+        self._tries_count = 0
+        self._send()
+
+    def answer(self, varbinds: list[Varbind]) -> bool:
+        """Hand over a reply; whether there is more to ask. Raises SnmpError, as the errand does."""
+        round_trip_seconds = (time.monotonic_ns() - self._sent_at) / 1e9
+        reply = Reply(varbinds, time.time_ns(), round_trip_seconds, self._tries_count)
+        if self._errand.take(reply):
+            return True
+        self.future.set_result(reply)
+        return False
+
+    def fail(self, error: Exception) -> None:
+        """Give the asker an error."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def stop(self) -> None:
+        """Send no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _send(self) -> None:
+        self._sent_at = time.monotonic_ns()
+        self._transport.sendto(self._datagram, self._endpoint)
+        self._due = self._loop.time() + self._waits.seconds[self._tries_count]
+        self._tries_count += 1
+        if self._timer is None or self._timer.when() > self._due:
+            self.stop()
+            self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        """The timer fired, perhaps for a question that was answered long ago."""
+        self._timer = None
+        if self.future.done():
+            return
+        if self._loop.time() < self._due:
+            self._timer = self._loop.call_at(self._due, self._look)
+        elif self._tries_count == len(self._waits.seconds):
+            self.future.set_exception(self.noise or SnmpTimeout(self._silence()))
+        else:
+            self._send()
+
+    def _silence(self) -> str:
+        waited = sum(self._waits.seconds)
+        return f"{self._waits.asked!r} did not answer {self._tries_count} tries in {waited:.1f} s"
