@@ -19,3 +19,10 @@ def uniform(seed: int, channel: int, moment: int) -> float:
 def jitter(seed: int, channel: int, moment: int) -> float:
     """Return a number in (-1, 1), most often near 0 (a triangle)."""
     return uniform(seed, channel, moment) - uniform(seed, ~channel & _MASK, moment)
+
+
+def wander(seed: int, channel: int, seconds: float, slot_seconds: float) -> float:
+    """Return a number in (-1, 1) that goes straight from one slot's jitter to the next one's."""
+    slot = int(seconds // slot_seconds)
+    before, after = jitter(seed, channel, slot), jitter(seed, channel, slot + 1)
+    return before + (after - before) * (seconds / slot_seconds - slot)

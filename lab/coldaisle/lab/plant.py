@@ -8,6 +8,7 @@ from coldaisle.lab.inputs import Inputs, healthy
 from coldaisle.lab.network import Network, advance_network, first_network
 from coldaisle.lab.noise import jitter
 from coldaisle.lab.power import Power, advance_power, first_power
+from coldaisle.lab.servers import Servers, advance_servers, first_servers
 
 AIR_STEP_SECONDS = 1.0
 POWER_STEP_SECONDS = 10.0
@@ -26,6 +27,7 @@ class Plant:
     air: Air
     power: Power
     network: Network
+    servers: Servers
     shown_inlet_celsius: tuple[float, ...]
     """What the rack probes show: late, noisy, in tenths, and sometimes stuck."""
 
@@ -37,6 +39,7 @@ def first_plant(hall: Hall) -> Plant:
         air=first_air(hall),
         power=first_power(hall),
         network=first_network(hall),
+        servers=first_servers(hall),
         shown_inlet_celsius=(22.0,) * len(hall.racks),
     )
     return step(hall, healthy(hall), plant, WARM_UP_SECONDS)
@@ -45,14 +48,16 @@ def first_plant(hall: Hall) -> Plant:
 def step(hall: Hall, inputs: Inputs, plant: Plant, dt_seconds: float) -> Plant:
     """Return the plant `dt_seconds` later with these inputs held; cost grows with the time, so bound it."""
     air, power, network, seconds = plant.air, plant.power, plant.network, plant.seconds
+    servers = plant.servers
     end = seconds + dt_seconds
     while end - seconds > 1e-9:
         span = min(POWER_STEP_SECONDS, end - seconds)
         power = advance_power(hall, inputs, power, seconds, span)
-        network = advance_network(hall, inputs, network, power, span)
+        network = advance_network(hall, inputs, network, power, seconds, span)
+        servers = advance_servers(hall, inputs, servers, seconds, span)
         air = _air_over(hall, inputs, air, power.rack_watts, span)
         seconds += span
-    return Plant(end, air, power, network, _shown(hall, inputs, plant, air, end))
+    return Plant(end, air, power, network, servers, _shown(hall, inputs, plant, air, end))
 
 
 def _air_over(hall: Hall, inputs: Inputs, air: Air, rack_watts: tuple[float, ...], span: float) -> Air:

@@ -1,0 +1,56 @@
+"""A device's rows read through its profile, as a poll over the network reads them."""
+
+from collections.abc import Mapping
+
+from coldaisle.integrations.snmp.ber import Varbind
+from coldaisle.integrations.snmp.decode import Columns, Readings, decode_objects, decode_table
+from coldaisle.integrations.snmp.oid import encode_oid
+from coldaisle.integrations.snmp.poll import SYS_OBJECT_ID
+from coldaisle.integrations.snmp.profile import TableProfile, built_in_profiles, profile_for
+from coldaisle.integrations.snmp.tags import OBJECT_IDENTIFIER
+from coldaisle.lab.devices.rows import Cell, Rows
+
+
+
+class SnmpReader:
+    """Reads one device; `rows` are all that it has, at any moment, so that its profile is known."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = dict(rows)
+        self._profile = profile_for(encode_oid(str(rows[SYS_OBJECT_ID][1])), built_in_profiles())
+        self._objects = [metric.oid for metric in self._profile.objects if metric.oid in rows]
+        self._tables = [(table, _places(table, rows)) for table in self._profile.tables]
+
+    def read(self, changing: Rows) -> Readings:
+        """Return what a poll brings when these rows have changed."""
+        rows = self._rows
+        rows.update(changing)
+        found = decode_objects(self._profile, [_varbind(oid, rows[oid]) for oid in self._objects])
+        for table, places in self._tables:
+            found |= decode_table(self._profile, table, _columns(places, rows))
+        return found
+
+
+def _places(table: TableProfile, rows: Rows) -> Mapping[str, Mapping[bytes, str]]:
+    """The cells of each column of the table, by row."""
+    found: dict[str, dict[bytes, str]] = {}
+    for column in table.columns:
+        size = len(encode_oid(column))
+        cells = [oid for oid in rows if oid.startswith(f"{column}.")]
+        found[column] = {encode_oid(oid)[size:]: oid for oid in cells}
+    return found
+
+
+def _columns(places: Mapping[str, Mapping[bytes, str]], rows: Rows) -> Columns:
+    return {
+        column: {index: _varbind(oid, rows[oid]) for index, oid in cells.items()}
+        for column, cells in places.items()
+    }
+
+
+def _varbind(oid: str, cell: Cell) -> Varbind:
+    """The row as it comes off the wire: texts are octets, pointers encoded."""
+    tag, value = cell
+    if isinstance(value, str):
+        value = encode_oid(value) if tag == OBJECT_IDENTIFIER else value.encode()
+    return encode_oid(oid), tag, value
