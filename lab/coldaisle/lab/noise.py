@@ -1,6 +1,9 @@
 """Noise that depends on nothing but the seed, the sensor and the moment, so that a run can be repeated."""
 
+from functools import lru_cache
+
 _MASK = (1 << 64) - 1
+MAX_CACHED_CHANNELS = 16_384
 
 
 def _mix(value: int) -> int:
@@ -13,7 +16,12 @@ def _mix(value: int) -> int:
 
 def uniform(seed: int, channel: int, moment: int) -> float:
     """Return a number in [0, 1) that is fixed for these three."""
-    return _mix(_mix(_mix(seed) ^ channel) ^ moment) / 2.0**64
+    return _mix(_begun(seed, channel) ^ moment) / 2.0**64
+
+
+@lru_cache(maxsize=MAX_CACHED_CHANNELS)
+def _begun(seed: int, channel: int) -> int:
+    return _mix(_mix(seed) ^ channel)
 
 
 def jitter(seed: int, channel: int, moment: int) -> float:
