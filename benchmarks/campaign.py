@@ -1,9 +1,9 @@
 """A fault campaign: one healthy hall, and many ways in which its second day goes wrong.
 
-The healthy history is recorded once and judged by the detector as the server configures it. At moments that
-the seed draws, hall and detector are forked, a fault of drawn kind, place and size is injected, and the fork
-runs until an alert tells of it or its time is up. What counts as telling is in `TRUTH`: for each kind of fault,
-the assets that it truly affects and, for each of them, the metrics that a person would call its cause.
+The healthy history is recorded once and judged by the detector as the server configures it. At moments
+that the seed draws, hall and detector are forked, a fault of drawn kind, place and size is injected, and the
+fork runs until an alert tells of it or its time is up. What counts as telling is in `TRUTH`: for each kind
+of fault, the assets that it truly affects and, for each of them, the metrics that a person would blame.
 """
 
 import random
@@ -31,18 +31,16 @@ from coldaisle.server.startup import MODEL_LIBRARIES
 
 HOUR_SECONDS = 3600.0
 DAY_SECONDS = 24 * HOUR_SECONDS
+MAX_SUMMARIES = 40
 Truth = dict[str, frozenset[str]]
 """By asset, the metrics that are right to name; a name without labels stands for all its rows."""
 
-THERMAL = frozenset(
-    "cooling_percent cooling_state alarm_active supply_temperature_celsius return_temperature_celsius".split()
-)
+TEMPERATURES = {"supply_temperature_celsius", "return_temperature_celsius"}
+THERMAL = frozenset({"cooling_percent", "cooling_state", "alarm_active"} | TEMPERATURES)
 INLET = frozenset({"inlet_temperature_celsius", "inlet_relative_humidity_percent"})
 LOAD = frozenset({"power_watts", "phase_current_amperes", "energy_kilowatt_hours_total"})
-UPS_LOAD = frozenset(
-    "ups_output_current_amperes ups_output_power_watts ups_output_load_percent ups_input_current_amperes "
-    "ups_battery_remaining_minutes".split()
-)
+UPS_OUTPUT = {"ups_output_current_amperes", "ups_output_power_watts", "ups_output_load_percent"}
+UPS_LOAD = frozenset(UPS_OUTPUT | {"ups_input_current_amperes", "ups_battery_remaining_minutes"})
 MEMORY = frozenset({"memory_available_bytes", "memory_used_ratio", "swap_used_bytes"})
 LOGS = frozenset({"log_lines", "log_lines_total", "log_template_lines"})
 
@@ -88,7 +86,7 @@ TRUTH: dict[str, Trial] = {
     "psu_failure": Trial(0.5, HOUR_SECONDS, _supply),
     "link_errors": Trial(0.02, HOUR_SECONDS, _errors),
     "stuck_sensor": Trial(1.0, 4 * HOUR_SECONDS, lambda hall, rack: {rack: INLET}),
-    "memory_leak": Trial(0.25, 4 * HOUR_SECONDS, lambda hall, server: {server: MEMORY}),
+    "memory_leak": Trial(0.25, 6 * HOUR_SECONDS, lambda hall, server: {server: MEMORY}),
     "log_storm": Trial(0.1, HOUR_SECONDS, lambda hall, logger: {logger: LOGS}),
 }
 
@@ -122,6 +120,8 @@ class Healthy:
     days: float = 0.0
     warns: Counter[str] = field(default_factory=Counter)
     pages: Counter[str] = field(default_factory=Counter)
+    summaries: list[str] = field(default_factory=list)
+    """The lines that a person would have read, up to MAX_SUMMARIES."""
 
     @property
     def warns_per_series_day(self) -> float:
@@ -224,6 +224,8 @@ def count_alarms(said: Iterable[t.AnyEvent], healthy: Healthy, where: dict[str, 
             place = f"{body.asset.split('-')[0]} {body.kind} {culprit(body).partition('{')[0]}"
             where[body.alert] = place
             (healthy.pages if body.severity == "page" else healthy.warns)[place] += 1
+            if len(healthy.summaries) < MAX_SUMMARIES:
+                healthy.summaries.append(f"{body.severity} {body.summary}")
         elif isinstance(body, t.AlertEscalated):
             healthy.pages[where.get(body.alert, "opened before")] += 1
 
@@ -260,6 +262,13 @@ def culprits_right(outcomes: Sequence[Outcome]) -> float:
     """The share of those told of whose alert blames a right metric."""
     told = [each for each in outcomes if each.seconds is not None]
     return sum(each.right for each in told) / len(told) if told else 0.0
+
+
+def on_the_faulted_asset(outcomes: Sequence[Outcome]) -> float:
+    """The share of those told of whose first alert stands on the broken asset, not on one that suffers."""
+    told = [each for each in outcomes if each.seconds is not None]
+    own = sum(each.asset == each.injection.fault.asset.partition(":")[0] for each in told)
+    return own / len(told) if told else 0.0
 
 
 def median_seconds(outcomes: Sequence[Outcome]) -> float | None:

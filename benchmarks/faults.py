@@ -1,7 +1,7 @@
 """Is the hall quiet when it is well, and is every fault told of when it is not?
 
-24 accelerated hours of a healthy lab hall, then at least 30 faults of random kind, place, size and moment; see
-`campaign.py`. `--short` is the form that fits into the tests: longer polls, one fault of each kind.
+24 accelerated hours of a healthy lab hall, then at least 30 faults of random kind, place, size and moment;
+see `campaign.py`. `--short` is the form that fits into the tests: longer polls, one fault of each kind.
 
     python benchmarks/faults.py [--seed 1] [--poll-seconds 60] [--injections 36] [--short]
 """
@@ -16,12 +16,13 @@ from campaign import (
     Outcome,
     culprits_right,
     median_seconds,
+    on_the_faulted_asset,
     recall,
     run,
 )
 from measure import Bar, report
 
-SHORT = Campaign(poll_seconds=300.0, warm_up_hours=25.0, healthy_hours=6.0, injections_count=len(TRUTH))
+SHORT = Campaign(poll_seconds=300.0, warm_up_hours=25.0, healthy_hours=3.0, injections_count=len(TRUTH))
 MOST_COMMON = 12
 
 
@@ -48,6 +49,7 @@ def figures(campaign: Campaign, healthy: Healthy, outcomes: list[Outcome]) -> di
         "healthy_hours": campaign.healthy_hours,
         "injections": len(outcomes),
         "median_seconds_to_detect": median_seconds(outcomes),
+        "first_alert_on_the_faulted_asset": on_the_faulted_asset(outcomes),
         "warns": sum(healthy.warns.values()),
         "pages": sum(healthy.pages.values()),
         "warns_by_place": _top(healthy.warns),
@@ -60,7 +62,7 @@ def figures(campaign: Campaign, healthy: Healthy, outcomes: list[Outcome]) -> di
                 f"{sum(each.seconds is not None for each in own)}/{len(own)} told of, "
                 f"{sum(each.right for each in own)} rightly, median {median_seconds(own)} s"
             )
-    return found | {"outcomes": [_line(each) for each in outcomes]}
+    return found
 
 
 def bars(healthy: Healthy, outcomes: list[Outcome]) -> dict[str, Bar]:
@@ -91,9 +93,8 @@ def main() -> None:
     """Run, print, and end with the JSON line."""
     campaign = asked()
     healthy, outcomes = run(campaign)
+    print(*("healthy: " + line for line in healthy.summaries), *map(_line, outcomes), sep="\n")
     found = figures(campaign, healthy, outcomes)
-    for line in found["outcomes"]:
-        print(" ", line)
     report("faults", found, bars(healthy, outcomes))
 
 

@@ -140,7 +140,7 @@ FAULT_KINDS = {
         FaultKind(
             "psu_failure",
             "pdu-a01-a:1 … pdu-b08-b:8",
-            "The power supply of the server at that outlet gives out; its twin takes over. Size is the share lost.",
+            "The server's power supply at that outlet fails, by size; its twin carries the rest.",
             supplies,
             _supply,
         ),

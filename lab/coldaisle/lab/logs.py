@@ -45,7 +45,12 @@ _SWITCH_FORMS: tuple[_Form, ...] = (
 )
 _HOURLY: _Form = ("CRON", INFO, "CRON", "(root) CMD (run-parts /etc/cron.hourly/{n})")
 _SERVER_STORM: _Form = ("kernel", ERROR, "NVME", "nvme nvme0: I/O {n} QID 7 timeout, aborting")
-_SWITCH_STORM: _Form = ("Stp", WARNING, "FLAP", "MAC address 02c0.1d{n} flaps between Ethernet3 and Ethernet9")
+_SWITCH_STORM: _Form = (
+    "Stp",
+    WARNING,
+    "FLAP",
+    "MAC 02c0.1d{n} flaps between Ethernet3 and Ethernet9",
+)
 
 
 def lines_between(hall: Hall, inputs: Inputs, logger: str, since: float, until: float) -> Iterator[Said]:

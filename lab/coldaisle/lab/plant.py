@@ -1,6 +1,7 @@
 """The plant: power, air and network of the hall moved on together, without clock and without I/O."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from coldaisle.lab.air import Air, advance_air, first_air
 from coldaisle.lab.hall import Hall
@@ -14,6 +15,8 @@ AIR_STEP_SECONDS = 1.0
 POWER_STEP_SECONDS = 10.0
 """Loads change over minutes: the power chain is worked out this often."""
 WARM_UP_SECONDS = 3600.0
+MAX_RESTED_HALLS = 8
+"""Halls at rest that are remembered: each takes some tenths of a second to come to rest."""
 PROBE_NOISE_KELVIN = 0.1
 SECONDS_A_READING = 10.0
 """A device refreshes what it shows this often."""
@@ -32,6 +35,7 @@ class Plant:
     """What the rack probes show: late, noisy, in tenths, and sometimes stuck."""
 
 
+@lru_cache(maxsize=MAX_RESTED_HALLS)
 def first_plant(hall: Hall) -> Plant:
     """Return the hall at rest, an hour after it was switched on."""
     plant = Plant(

@@ -1,17 +1,16 @@
 """A history without sockets: the plant stepped from poll to poll, and what an agent would have seen of it.
 
 Devices are read through the very profiles and decoders of the collectors, from the rows that they would have
-answered with; servers from the text that their kernels would have shown. What is left out is the wire: every
-device of a round is read at the same moment, none answers late, and a device that is down is asked each round.
-Equal seeds and faults give equal observations. A recorder can be forked, to let one day end in many ways.
+answered with; servers from the text that their kernels would have shown. What is left out is the wire: all
+devices of a round are read at one moment, none answers late, and one that is down is asked each round. Equal
+seeds and faults give equal observations. A recorder can be forked, to let one day end in many ways.
 """
 
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-import tomllib
 
 from coldaisle.core.events.envelope import Observation
 from coldaisle.core.events.types import (
@@ -58,7 +57,7 @@ class Recorder:
         self._ticks: dict[str, Mapping[str, int]] = {}
         self._reached: dict[str, bool] = {}
         self._said: list[Notice] = []
-        self._devices = _devices(self.hall)
+        self._devices = _devices(self.hall, self.plant)
 
     def fork(self) -> "Recorder":
         """Return another recorder of the same hall at this moment; the two go on apart."""
@@ -158,10 +157,9 @@ class _Device:
     measures: Mapping[str, str]
 
 
-def _devices(hall: Hall) -> dict[str, _Device]:
+def _devices(hall: Hall, rested: Plant) -> dict[str, _Device]:
     ports = {name: FIRST_PORT + index for index, name in enumerate(hall.devices)}
     inventory = tomllib.loads(inventory_toml(hall, ports))
-    rested = first_plant(hall)
     found = {}
     for device in inventory["devices"]:
         name = device["asset"]
@@ -172,7 +170,7 @@ def _devices(hall: Hall) -> dict[str, _Device]:
 
 
 def _attributes(hall: Hall, index: int) -> dict[str, str]:
-    files = {**identity_files(hall, index)}
+    files = identity_files(hall, index)
     model, cores = host.cpu_model(files["proc/cpuinfo"])
     return {
         "hostname": hall.servers[index],

@@ -11,7 +11,6 @@ from coldaisle.integrations.snmp.tags import OBJECT_IDENTIFIER
 from coldaisle.lab.devices.rows import Cell, Rows
 
 
-
 class SnmpReader:
     """Reads one device; `rows` are all that it has, at any moment, so that its profile is known."""
 
