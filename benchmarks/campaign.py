@@ -138,6 +138,8 @@ class Campaign:
     warm_up_hours: float = 26.0
     healthy_hours: float = 24.0
     injections_count: int = 36
+    patience_hours: float = 6.0
+    """No fault is waited for longer than this, whatever its kind allows."""
 
     def injections(self, hall: Hall) -> list[Injection]:
         """Every kind in turn, at drawn moments, places and sizes; in order of time."""
@@ -211,7 +213,7 @@ def run(campaign: Campaign) -> tuple[Healthy, list[Outcome]]:
     where: dict[str, str] = {}
     for poll in range(_polls(campaign, campaign.healthy_hours)):
         while waiting and waiting[0].poll == poll:
-            outcomes.append(tried(watch.fork(), waiting.pop(0)))
+            outcomes.append(tried(watch.fork(), waiting.pop(0), campaign.patience_hours * HOUR_SECONDS))
         count_alarms(watch.poll(), healthy, where)
     healthy.series_count = watch.detector.series_count
     return healthy, outcomes
@@ -230,13 +232,13 @@ def count_alarms(said: Iterable[t.AnyEvent], healthy: Healthy, where: dict[str, 
             healthy.pages[where.get(body.alert, "opened before")] += 1
 
 
-def tried(watch: Watch, injection: Injection) -> Outcome:
+def tried(watch: Watch, injection: Injection, patience_seconds: float) -> Outcome:
     """Inject, and wait for the first alert on an asset that the fault affects."""
     fault, trial = injection.fault, TRUTH[injection.fault.kind]
     truth = trial.truth(watch.recorder.hall, fault.asset)
     watch.recorder.inject(fault)
     waited = 0.0
-    while waited < trial.limit_seconds:
+    while waited < min(trial.limit_seconds, patience_seconds):
         waited += watch.recorder.poll_seconds
         for body in watch.poll():
             if isinstance(body, t.AlertOpened) and body.asset in truth:

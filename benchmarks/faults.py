@@ -22,7 +22,13 @@ from campaign import (
 )
 from measure import Bar, report
 
-SHORT = Campaign(poll_seconds=300.0, warm_up_hours=25.0, healthy_hours=3.0, injections_count=len(TRUTH))
+SHORT = Campaign(
+    poll_seconds=300.0,
+    warm_up_hours=24.5,
+    healthy_hours=2.0,
+    injections_count=len(TRUTH),
+    patience_hours=1.0,
+)
 MOST_COMMON = 12
 
 

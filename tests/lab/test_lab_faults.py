@@ -12,6 +12,7 @@ from coldaisle.lab.logs import lines_between
 from coldaisle.lab.notices import notice_of
 from coldaisle.lab.plant import Plant, first_plant, step
 from coldaisle.lab.servers import MEMORY_BYTES, RESERVE_BYTES, used_bytes
+from coldaisle.lab.telling import MAX_LINES_A_STEP, lines_of
 
 HOUR = 3600.0
 
@@ -68,7 +69,7 @@ def test_a_leak_takes_memory_at_its_rate_and_a_restart_gives_it_back(hall: Hall,
 def test_a_full_server_ends_the_leaking_process(hall: Hall, rested: Plant) -> None:
     inputs = under(hall, healthy(hall), [Fault("memory_leak", "server-a01", 1.0)])
     plant, used = rested, []
-    for _ in range(16):
+    for _ in range(9):
         plant = step(hall, inputs, plant, HOUR / 2.0)
         used.append(used_bytes(hall, plant.servers, 0, plant.seconds))
     assert max(used) <= MEMORY_BYTES - RESERVE_BYTES / 2.0
@@ -94,6 +95,13 @@ def test_a_storm_is_many_times_the_daily_chatter(hall: Hall) -> None:
     assert 50 < len(usual) < 250
     assert len(loud) - len(usual) == WORST_STORM_LINES_A_SECOND * HOUR
     assert len({said.notice.tag for said in usual}) > 4
+
+
+def test_an_accelerated_storm_is_bounded(hall: Hall) -> None:
+    inputs = under(hall, healthy(hall), [Fault("log_storm", "server-a01")])
+    lines = [notice.device for notice in lines_of(hall, inputs, 0.0, 600.0)]
+    assert lines.count("server-a01") == MAX_LINES_A_STEP
+    assert 0 < lines.count("server-a02") < MAX_LINES_A_STEP
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,13 @@ def first_plant(hall: Hall) -> Plant:
     return step(hall, healthy(hall), plant, WARM_UP_SECONDS)
 
 
-def step(hall: Hall, inputs: Inputs, plant: Plant, dt_seconds: float) -> Plant:
-    """Return the plant `dt_seconds` later with these inputs held; cost grows with the time, so bound it."""
+def step(
+    hall: Hall, inputs: Inputs, plant: Plant, dt_seconds: float, air_step_seconds: float = AIR_STEP_SECONDS
+) -> Plant:
+    """Return the plant `dt_seconds` later with these inputs held; cost grows with the time, so bound it.
+
+    Steps of the air up to two seconds stay well below its shortest time constant, ten seconds.
+    """
     air, power, network, seconds = plant.air, plant.power, plant.network, plant.seconds
     servers = plant.servers
     end = seconds + dt_seconds
@@ -59,15 +64,17 @@ def step(hall: Hall, inputs: Inputs, plant: Plant, dt_seconds: float) -> Plant:
         power = advance_power(hall, inputs, power, seconds, span)
         network = advance_network(hall, inputs, network, power, seconds, span)
         servers = advance_servers(hall, inputs, servers, seconds, span)
-        air = _air_over(hall, inputs, air, power.rack_watts, span)
+        air = _air_over(hall, inputs, air, power.rack_watts, span, air_step_seconds)
         seconds += span
     return Plant(end, air, power, network, servers, _shown(hall, inputs, plant, air, end))
 
 
-def _air_over(hall: Hall, inputs: Inputs, air: Air, rack_watts: tuple[float, ...], span: float) -> Air:
+def _air_over(
+    hall: Hall, inputs: Inputs, air: Air, rack_watts: tuple[float, ...], span: float, step_seconds: float
+) -> Air:
     left = span
     while left > 1e-9:
-        dt = min(AIR_STEP_SECONDS, left)
+        dt = min(step_seconds, left)
         air = advance_air(hall, inputs, air, rack_watts, dt)
         left -= dt
     return air
