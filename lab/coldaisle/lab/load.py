@@ -1,9 +1,10 @@
 """What the racks are asked to compute: a daily wave and bursts of jobs, a pure function of seed and time."""
 
 import math
+from functools import lru_cache
 
 from coldaisle.lab.hall import Hall
-from coldaisle.lab.noise import jitter, uniform
+from coldaisle.lab.noise import level, uniform
 
 DAY_SECONDS = 86_400.0
 START_OF_RUN_SECONDS = 9.5 * 3600.0
@@ -17,6 +18,7 @@ BURST_SECONDS = 900
 BURST_RAMP_SECONDS = 90.0
 BURST_UTILISATION = 0.15
 BURST_CHANCE = 0.25
+MAX_CACHED_SLOTS = 1_024
 
 
 def rack_demand(hall: Hall, seconds: float) -> list[float]:
@@ -42,7 +44,7 @@ def daily_wave(seed: int, seconds: float) -> float:
     No day is as high as another: the height changes at nine in the morning, where the wave crosses zero.
     """
     turns = (seconds + START_OF_RUN_SECONDS) / DAY_SECONDS - 0.375
-    height = 1.0 + DAY_TO_DAY_SHARE * jitter(seed, DAY_CHANNEL, math.floor(turns))
+    height = 1.0 + DAY_TO_DAY_SHARE * level(seed, DAY_CHANNEL, math.floor(turns))
     return height * math.sin(2.0 * math.pi * turns)
 
 
@@ -57,6 +59,7 @@ def _burst(seed: int, rack: int, seconds: float) -> float:
     return before + (level - before) * ramp
 
 
+@lru_cache(maxsize=MAX_CACHED_SLOTS)
 def _slot_level(seed: int, rack: int, slot: int) -> float:
     draw = uniform(seed, rack, slot)
     return BURST_UTILISATION * draw / BURST_CHANCE if draw < BURST_CHANCE else 0.0

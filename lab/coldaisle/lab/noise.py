@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 _MASK = (1 << 64) - 1
-MAX_CACHED_CHANNELS = 16_384
+MAX_CACHED_CHANNELS, MAX_CACHED_LEVELS = 16_384, 16_384
 
 
 def _mix(value: int) -> int:
@@ -29,8 +29,14 @@ def jitter(seed: int, channel: int, moment: int) -> float:
     return uniform(seed, channel, moment) - uniform(seed, ~channel & _MASK, moment)
 
 
+@lru_cache(maxsize=MAX_CACHED_LEVELS)
+def level(seed: int, channel: int, slot: int) -> float:
+    """Return the jitter of a slot that is asked for many times."""
+    return jitter(seed, channel, slot)
+
+
 def wander(seed: int, channel: int, seconds: float, slot_seconds: float) -> float:
     """Return a number in (-1, 1) that goes straight from one slot's jitter to the next one's."""
     slot = int(seconds // slot_seconds)
-    before, after = jitter(seed, channel, slot), jitter(seed, channel, slot + 1)
+    before, after = level(seed, channel, slot), level(seed, channel, slot + 1)
     return before + (after - before) * (seconds / slot_seconds - slot)
