@@ -79,15 +79,15 @@ def _errors(hall: Hall, port: str) -> Truth:
 
 
 TRUTH: dict[str, Trial] = {
-    "fan_failure": Trial(0.25, HOUR_SECONDS, _cooling(THERMAL | {"fan_percent"})),
-    "compressor_failure": Trial(0.3, HOUR_SECONDS, _cooling(THERMAL)),
-    "clogged_filter": Trial(0.4, HOUR_SECONDS, _cooling(THERMAL)),
-    "phase_overload": Trial(0.5, HOUR_SECONDS, _overload),
-    "psu_failure": Trial(0.5, HOUR_SECONDS, _supply),
-    "link_errors": Trial(0.02, HOUR_SECONDS, _errors),
+    "fan_failure": Trial(0.15, HOUR_SECONDS, _cooling(THERMAL | {"fan_percent"})),
+    "compressor_failure": Trial(0.2, HOUR_SECONDS, _cooling(THERMAL)),
+    "clogged_filter": Trial(0.3, HOUR_SECONDS, _cooling(THERMAL)),
+    "phase_overload": Trial(0.3, HOUR_SECONDS, _overload),
+    "psu_failure": Trial(0.3, HOUR_SECONDS, _supply),
+    "link_errors": Trial(0.01, HOUR_SECONDS, _errors),
     "stuck_sensor": Trial(1.0, 4 * HOUR_SECONDS, lambda hall, rack: {rack: INLET}),
-    "memory_leak": Trial(0.25, 6 * HOUR_SECONDS, lambda hall, server: {server: MEMORY}),
-    "log_storm": Trial(0.1, HOUR_SECONDS, lambda hall, logger: {logger: LOGS}),
+    "memory_leak": Trial(0.2, 6 * HOUR_SECONDS, lambda hall, server: {server: MEMORY}),
+    "log_storm": Trial(0.05, HOUR_SECONDS, lambda hall, logger: {logger: LOGS}),
 }
 
 
@@ -142,7 +142,10 @@ class Campaign:
     """No fault is waited for longer than this, whatever its kind allows."""
 
     def injections(self, hall: Hall) -> list[Injection]:
-        """Every kind in turn, at drawn moments, places and sizes; in order of time."""
+        """Every kind in turn, at drawn moments, places and sizes; in order of time.
+
+        Small faults are drawn as often as large ones: sizes are even in their logarithm.
+        """
         source = random.Random(self.seed)
         kinds = list(TRUTH)
         last_poll = int(self.healthy_hours * HOUR_SECONDS / self.poll_seconds) - 1
@@ -150,7 +153,7 @@ class Campaign:
         for number in range(self.injections_count):
             kind = kinds[number % len(kinds)]
             asset = source.choice(list(FAULT_KINDS[kind].assets(hall)))
-            size = round(source.uniform(TRUTH[kind].smallest, 1.0), 3)
+            size = round(TRUTH[kind].smallest ** source.random(), 3)
             drawn.append(Injection(Fault(kind, asset, size), source.randint(0, last_poll)))
         return sorted(drawn, key=lambda each: each.poll)
 
