@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from coldaisle.integrations.host import HostCollector
 from coldaisle.integrations.snmp.message import decode
 from coldaisle.integrations.snmp.oid import oid_text
 from coldaisle.lab import control
@@ -24,6 +25,7 @@ from coldaisle.lab.errors import FaultRefused, LabError, LabNotRunning, LabRunni
 from coldaisle.lab.faults import Fault
 from coldaisle.lab.notices import LIEBERT_ADDED
 from coldaisle.lab.simulator import Lab, LabSettings
+from coldaisle.lab.telling import SERVERS
 
 ARRIVAL_SECONDS = 5.0
 
@@ -40,6 +42,14 @@ def listener() -> Iterator[socket.socket]:
         udp.bind(("127.0.0.1", 0))
         udp.settimeout(ARRIVAL_SECONDS)
         yield udp
+
+
+def datagram_from(listener: socket.socket, port: int) -> bytes:
+    """The next datagram from that port; what others chatter is passed over."""
+    while True:
+        data, sender = listener.recvfrom(4096)
+        if sender == ("127.0.0.1", port):
+            return data
 
 
 async def ask(lab: Lab, request: control.Request) -> control.Answer:
@@ -110,6 +120,7 @@ async def test_the_inventory_is_complete(running: Lab) -> None:
     counts = {kind: kinds.count(kind) for kind in set(kinds)}
     assert counts == {
         "site": 1, "hall": 1, "row": 2, "rack": 16, "crac": 4, "pdu": 32, "ups": 2, "feed": 2, "switch": 2,
+        "server": 16,
     }  # fmt: skip
     rack = assets["rack-b03"]
     assert rack["attributes"]["ashrae_class"] == "A1"
@@ -166,12 +177,12 @@ async def test_a_fault_is_announced_by_trap_and_syslog(tmp_path: Path, listener:
     """Both leave from the device's own port; the line names the asset as its host."""
     address = listener.getsockname()
     async with Lab(LabSettings(tmp_path, syslog=address, traps=address)) as lab:
+        port = lab.ports["crac-1"]
         lab.inject(Fault("compressor_failure", "crac-1"))
-        line, sender = await asyncio.to_thread(listener.recvfrom, 4096)
-        trap, trap_sender = await asyncio.to_thread(listener.recvfrom, 4096)
-        assert sender == trap_sender == ("127.0.0.1", lab.ports["crac-1"])
+        line = await asyncio.to_thread(datagram_from, listener, port)
+        trap = await asyncio.to_thread(datagram_from, listener, port)
         lab.clear("compressor_failure", "crac-1")
-        cleared, _ = await asyncio.to_thread(listener.recvfrom, 4096)
+        cleared = await asyncio.to_thread(datagram_from, listener, port)
     assert line.startswith(b"<130>1 2")
     assert line.split()[2] == b"crac-1"
     assert b"Compressor high head pressure" in line
@@ -179,6 +190,30 @@ async def test_a_fault_is_announced_by_trap_and_syslog(tmp_path: Path, listener:
     _, varbinds = decode(trap)
     assert isinstance(varbinds[1][2], bytes)
     assert oid_text(varbinds[1][2]) == LIEBERT_ADDED
+
+
+async def test_machines_log_by_themselves_beside_a_storm(tmp_path: Path, listener: socket.socket) -> None:
+    async with Lab(LabSettings(tmp_path, syslog=listener.getsockname())) as lab:
+        lab.inject(Fault("log_storm", "server-b07", 0.2))
+        lab.advance(60.0)
+        heard: dict[bytes, int] = {}
+        while heard.get(b"server-b07", 0) < 100:
+            line = await asyncio.to_thread(listener.recv, 4096)
+            heard[line.split()[2]] = heard.get(line.split()[2], 0) + 1
+    assert len(heard) > 5
+    assert b"QID 7 timeout, aborting" in line
+
+
+async def test_the_host_collector_reads_a_server_of_the_lab(running: Lab) -> None:
+    """The real collector, on the files that the lab wrote."""
+    root = running.settings.directory / SERVERS / "server-a03"
+    collector = HostCollector(10.0, "server-a03", root)
+    assert collector.describe().attributes["cpu_cores"] == "32"
+    values = dict(collector.sample())
+    assert 0.3 < (values["memory_used_ratio"] or 0.0) < 0.7
+    assert 5.0 < (values["load_1m"] or 0.0) < 32.0
+    assert 'disk_written_bytes_total{device="sda"}' in values
+    assert 'network_receive_bytes_total{interface="eth0"}' in values
 
 
 async def test_a_silent_device_answers_nothing_until_it_is_back(running: Lab) -> None:

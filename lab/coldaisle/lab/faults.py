@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from coldaisle.lab.errors import FaultRefused
-from coldaisle.lab.hall import PORTS, Hall
+from coldaisle.lab.hall import OUTLETS, PORTS, Hall
 from coldaisle.lab.inputs import Inputs, replaced
 
 CLOGGED_FLOW_LOSS = 0.7
 """Share of the air flow that a wholly clogged filter takes."""
 WORST_ERROR_RATIO = 0.05
 """Share of packets lost at full size of `link_errors`."""
+WORST_LEAK_BYTES_A_SECOND = 8 * 2**30 / 3600.0
+"""Eight GiB an hour: a server is full within five hours."""
+WORST_STORM_LINES_A_SECOND = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +47,42 @@ def ports(hall: Hall) -> list[str]:
     return [f"{switch}:{number}" for switch in hall.switches for number in range(1, PORTS + 1)]
 
 
+def supplies(hall: Hall) -> list[str]:
+    """Return the names of all power supplies of servers, by the outlet that feeds them: `pdu-a01-a:3`."""
+    return [f"{pdu}:{number}" for pdu in hall.pdus for number in range(1, OUTLETS + 1)]
+
+
 def _compressor(inputs: Inputs, index: int, size: float) -> Inputs:
     return replace(inputs, compressor=replaced(inputs.compressor, index, 1.0 - size))
 
 
 def _fan(inputs: Inputs, index: int, size: float) -> Inputs:
-    return replace(inputs, airflow=replaced(inputs.airflow, index, inputs.airflow[index] * (1.0 - size)))
+    slower = replace(inputs, fan_speed=replaced(inputs.fan_speed, index, 1.0 - size))
+    return _less_air(slower, index, 1.0 - size)
 
 
 def _filter(inputs: Inputs, index: int, size: float) -> Inputs:
-    return _fan(inputs, index, CLOGGED_FLOW_LOSS * size)
+    return _less_air(inputs, index, 1.0 - CLOGGED_FLOW_LOSS * size)
+
+
+def _less_air(inputs: Inputs, index: int, share: float) -> Inputs:
+    return replace(inputs, airflow=replaced(inputs.airflow, index, inputs.airflow[index] * share))
+
+
+def _supply(inputs: Inputs, index: int, size: float) -> Inputs:
+    pdu, outlet = divmod(index, OUTLETS)
+    outlets = replaced(inputs.psu_lost[pdu], outlet, size)
+    return replace(inputs, psu_lost=replaced(inputs.psu_lost, pdu, outlets))
+
+
+def _leak(inputs: Inputs, index: int, size: float) -> Inputs:
+    rate = WORST_LEAK_BYTES_A_SECOND * size
+    return replace(inputs, leak_bytes_a_second=replaced(inputs.leak_bytes_a_second, index, rate))
+
+
+def _storm(inputs: Inputs, index: int, size: float) -> Inputs:
+    rate = WORST_STORM_LINES_A_SECOND * size
+    return replace(inputs, storm_lines_a_second=replaced(inputs.storm_lines_a_second, index, rate))
 
 
 def _overload(inputs: Inputs, index: int, size: float) -> Inputs:
@@ -109,6 +138,13 @@ FAULT_KINDS = {
             _overload,
         ),
         FaultKind(
+            "psu_failure",
+            "pdu-a01-a:1 … pdu-b08-b:8",
+            "The server's power supply at that outlet fails, by size; its twin carries the rest.",
+            supplies,
+            _supply,
+        ),
+        FaultKind(
             "feed_loss",
             "feed-a, feed-b",
             "The feed is dead: its UPS runs on battery for minutes, then its side goes dark.",
@@ -135,6 +171,20 @@ FAULT_KINDS = {
             "The inlet probe of the rack repeats its last value.",
             lambda hall: [rack.name for rack in hall.racks],
             _stuck,
+        ),
+        FaultKind(
+            "memory_leak",
+            "server-a01 … server-b08",
+            "A process takes memory and never gives it back: up to 8 GiB an hour, by size.",
+            lambda hall: hall.servers,
+            _leak,
+        ),
+        FaultKind(
+            "log_storm",
+            "server-a01 … server-b08, switch-1, switch-2",
+            "One complaint, logged over and over: up to 20 lines a second, by size.",
+            lambda hall: hall.loggers,
+            _storm,
         ),
         FaultKind(
             "unreachable",

@@ -18,6 +18,8 @@ PORTS = 18
 """Ports of a switch: one for each rack, one to the other switch, one to the outside."""
 PEER_PORT = 17
 UPLINK_PORT = 18
+SERVER_OUTLET = 1
+"""The outlet of the server that tells of itself: one a rack has an agent of its own."""
 
 # Share of what CRAC c blows that rises in zone z. Rows and columns add up to one, so air is neither made nor
 # lost. Zones: west and east half of aisle a, then of aisle b; CRAC n stands at the end of zone n.
@@ -59,11 +61,18 @@ class Hall:
     upses: tuple[str, ...]
     feeds: tuple[str, ...]
     switches: tuple[str, ...]
+    servers: tuple[str, ...]
+    """One for each rack, in the order of the racks: those that tell of their own CPU, memory and disks."""
 
     @property
     def devices(self) -> tuple[str, ...]:
         """Everything that answers on the network."""
         return self.cracs + self.pdus + self.upses + self.switches
+
+    @property
+    def loggers(self) -> tuple[str, ...]:
+        """Everything that logs by itself, day and night."""
+        return self.servers + self.switches
 
 
 def build_hall(seed: int) -> Hall:
@@ -78,6 +87,7 @@ def build_hall(seed: int) -> Hall:
         upses=tuple(f"ups-{side}" for side in SIDES),
         feeds=tuple(f"feed-{side}" for side in SIDES),
         switches=("switch-1", "switch-2"),
+        servers=tuple(f"server-{rack.name.removeprefix('rack-')}" for rack in racks),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from coldaisle.lab.hall import CRACS, OUTLETS, RACKS_A_ROW, ROOM, ROWS, SIDES, SITE, Hall
+from coldaisle.lab.hall import CRACS, OUTLETS, RACKS_A_ROW, ROOM, ROWS, SERVER_OUTLET, SIDES, SITE, Hall
 
 WRITE_COMMUNITY_FILE = "write_community"
 NEEDED_CRACS = CRACS - 1
@@ -22,6 +22,7 @@ def inventory_toml(hall: Hall, ports: Mapping[str, int], host: str = "127.0.0.1"
         *_cooling(hall),
         *_racks(hall),
         *_switches(hall),
+        *_servers(hall),
         *(_device(hall, name, f"{host}:{ports[name]}") for name in hall.devices),
     ]
     return "\n\n".join(parts) + "\n"
@@ -68,6 +69,15 @@ def _racks(hall: Hall) -> list[str]:
                 connected_to=[(switch, "uplink", 1) for switch in hall.switches],
             )
         )
+    return parts
+
+
+def _servers(hall: Hall) -> list[str]:
+    parts = []
+    for index, server in enumerate(hall.servers):
+        power = [(pdu, "psu", 1) for pdu in hall.pdus[2 * index : 2 * index + 2]]
+        outlet = {"outlet": str(SERVER_OUTLET)}
+        parts.append(_asset(server, "server", outlet, hall.racks[index].name, powered_by=power))
     return parts
 
 

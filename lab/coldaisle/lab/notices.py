@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coldaisle.lab.devices.crac import LIEBERT
+from coldaisle.lab.devices.crac import ALARM_SHARE, LIEBERT
 from coldaisle.lab.devices.rows import ENTERPRISES, MIB_2, Rows, integer, oid, text
 from coldaisle.lab.devices.switch import DOWN, IF, UP
 from coldaisle.lab.devices.ups import ON_BATTERY_ALARM
-from coldaisle.lab.faults import Fault
+from coldaisle.lab.faults import CLOGGED_FLOW_LOSS, Fault
 
 COLD_START, LINK_DOWN, LINK_UP = (f"1.3.6.1.6.3.1.1.5.{number}" for number in (1, 3, 4))
 LIEBERT_ADDED, LIEBERT_REMOVED = f"{LIEBERT}.3.3.0.1", f"{LIEBERT}.3.3.0.2"
@@ -18,7 +18,7 @@ APC_TRAP_TEXT = f"{ENTERPRISES}.318.2.3.3.0"
 UPS_ALARM_ADDED, UPS_ALARM_REMOVED = f"{MIB_2}.33.2.3", f"{MIB_2}.33.2.4"
 
 LOCAL_0 = 16
-CRITICAL, ERROR, WARNING, NOTICE = 2, 3, 4, 5
+CRITICAL, ERROR, WARNING, NOTICE, INFO = 2, 3, 4, 5, 6
 """Severities of RFC 5424."""
 
 
@@ -31,6 +31,7 @@ class Notice:
     tag: str
     message: str
     trap: str = ""
+    app: str = "alarm"
     rows: tuple[tuple[str, tuple[int, int | str | bytes]], ...] = ()
 
 
@@ -44,11 +45,15 @@ def syslog_line(notice: Notice, moment: datetime) -> bytes:
     """Return the line as RFC 5424 has it; HOSTNAME is the asset's name."""
     priority = LOCAL_0 * 8 + notice.severity
     stamp = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return f"<{priority}>1 {stamp} {notice.device} alarm - {notice.tag} - {notice.message}".encode()
+    return f"<{priority}>1 {stamp} {notice.device} {notice.app} - {notice.tag} - {notice.message}".encode()
 
 
-def _crac(tag: str, condition: int, broken: str) -> Callable[[Fault, bool], Notice]:
-    def say(fault: Fault, cleared: bool) -> Notice:
+def _crac(
+    tag: str, condition: int, broken: str, loss_at_full_size: float = 1.0
+) -> Callable[[Fault, bool], Notice | None]:
+    def say(fault: Fault, cleared: bool) -> Notice | None:
+        if 1.0 - loss_at_full_size * fault.size > ALARM_SHARE:
+            return None  # the unit itself does not notice that little
         trap = LIEBERT_REMOVED if cleared else LIEBERT_ADDED
         rows: Rows = {
             f"{LIEBERT_CONDITION}.1.{condition}": integer(condition),
@@ -96,22 +101,34 @@ def _errors(fault: Fault, cleared: bool) -> Notice:
     return _notice(switch, NOTICE if cleared else WARNING, "CRC", message, "", {})
 
 
+def _leak(fault: Fault, cleared: bool) -> Notice | None:
+    """A leak is silent; its cure is a restart."""
+    return _notice(fault.asset, NOTICE, "UNIT", "worker.service: restarted", "", {}) if cleared else None
+
+
+def _storm(fault: Fault, cleared: bool) -> Notice | None:
+    """The storm tells of itself, line by line (`logs.py`)."""
+    return _notice(fault.asset, NOTICE, "STORM", "earlier errors have ceased", "", {}) if cleared else None
+
+
 def _unreachable(fault: Fault, cleared: bool) -> Notice | None:
     """Nothing is heard of a silent device; when it is back it says that it started."""
     return _notice(fault.asset, NOTICE, "START", "Agent started", COLD_START, {}) if cleared else None
 
 
 def _notice(device: str, severity: int, tag: str, message: str, trap: str, rows: Rows) -> Notice:
-    return Notice(device, severity, tag, message, trap, tuple(rows.items()))
+    return Notice(device, severity, tag, message, trap, rows=tuple(rows.items()))
 
 
 _SAYERS: dict[str, Callable[[Fault, bool], Notice | None]] = {
     "compressor_failure": _crac("COMPRESSOR", 4, "Compressor high head pressure, compressor locked out"),
     "fan_failure": _crac("FAN", 5, "Main fan failure, loss of air flow"),
-    "clogged_filter": _crac("FILTER", 6, "Clogged air filter, change filter"),
+    "clogged_filter": _crac("FILTER", 6, "Clogged air filter, change filter", CLOGGED_FLOW_LOSS),
     "phase_overload": _overload,
     "feed_loss": _feed,
     "link_down": _link,
     "link_errors": _errors,
+    "memory_leak": _leak,
+    "log_storm": _storm,
     "unreachable": _unreachable,
 }

@@ -90,12 +90,26 @@ def rack_split(
     """Return the shares of the rack's demand that its A and B PDU carry; a dark server asks for nothing."""
     a_share = hall.racks[rack].a_share
     off_a, off_b = inputs.outlet_off_until[2 * rack], inputs.outlet_off_until[2 * rack + 1]
-    if all(side_live) and not any(off_a) and not any(off_b):
+    lost = inputs.psu_lost[2 * rack : 2 * rack + 2]
+    if all(side_live) and not any(map(any, (off_a, off_b, *lost))):
         return a_share, 1.0 - a_share
-    a = b = 0.0
-    for outlet in range(OUTLETS):
-        on_a = side_live[0] and seconds >= off_a[outlet]
-        on_b = side_live[1] and seconds >= off_b[outlet]
-        a += (a_share if on_b else 1.0) if on_a else 0.0
-        b += (1.0 - a_share if on_a else 1.0) if on_b else 0.0
-    return a / OUTLETS, b / OUTLETS
+    shares = [outlet_split(hall, inputs, side_live, rack, outlet, seconds) for outlet in range(OUTLETS)]
+    return sum(a for a, _ in shares) / OUTLETS, sum(b for _, b in shares) / OUTLETS
+
+
+def outlet_split(
+    hall: Hall, inputs: Inputs, side_live: tuple[bool, ...], rack: int, outlet: int, seconds: float
+) -> tuple[float, float]:
+    """Return the shares of one server's demand that its outlets on the A and on the B side carry.
+
+    What a dead outlet or a failing power supply does not take, the other one does.
+    """
+    able = [
+        0.0
+        if not side_live[side] or seconds < inputs.outlet_off_until[2 * rack + side][outlet]
+        else 1.0 - inputs.psu_lost[2 * rack + side][outlet]
+        for side in range(len(SIDES))
+    ]
+    a_share = hall.racks[rack].a_share
+    a, b = a_share * able[0], (1.0 - a_share) * able[1]
+    return (a / (a + b), b / (a + b)) if a + b > 0.0 else (0.0, 0.0)

@@ -38,6 +38,7 @@ from coldaisle.lab.inventory import WRITE_COMMUNITY_FILE, inventory_toml
 from coldaisle.lab.notices import Notice, notice_of, syslog_line
 from coldaisle.lab.plant import Plant, first_plant, step
 from coldaisle.lab.report import state_answer
+from coldaisle.lab.telling import lines_of, write_identities, write_kernel_files
 
 HOST = "127.0.0.1"
 READ_COMMUNITY = "public"
@@ -46,6 +47,8 @@ TICK_SECONDS = 0.5
 MAX_TICK_SECONDS = 5.0
 """A process that was suspended goes on from here instead of catching up for ever."""
 MAX_SPEED = 600.0
+KERNEL_FILES_SECONDS = 2.0
+"""Wall time between two writings of the servers' kernel files."""
 TRUTH_FILE, INVENTORY_FILE = "truth.jsonl", "inventory.toml"
 
 Address = tuple[str, int]
@@ -126,8 +129,12 @@ class Lab:
 
     def advance(self, plant_seconds: float) -> None:
         """Move the plant on and show it; the clock does this every tick."""
+        since = self._plant.seconds
         self._plant = step(self.hall, self._inputs, self._plant, plant_seconds)
         self._show_all()
+        if self.settings.syslog:
+            for notice in lines_of(self.hall, self._inputs, since, self._plant.seconds):
+                self._say(notice)
 
     def answer(self, request: Request) -> Answer:
         """Do what a line on the control socket asks; raises FaultRefused."""
@@ -175,12 +182,15 @@ class Lab:
         self._show_all()
 
     async def _tick(self) -> None:
-        before = time.monotonic()
+        before = written = time.monotonic()
         while True:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
             self.advance(min(now - before, MAX_TICK_SECONDS) * self.settings.speed)
             before = now
+            if now - written >= KERNEL_FILES_SECONDS:
+                write_kernel_files(self.settings.directory, self.hall, self._plant)
+                written = now
 
     async def _open(self, stack: AsyncExitStack, name: str, port: int) -> None:
         device = Device(
@@ -224,10 +234,15 @@ class Lab:
         self._shown[name] = frozenset(rows)
 
     def _say(self, notice: Notice | None) -> None:
-        """Send the trap and the line from the device's own port; a silent device says nothing."""
-        if notice is None or self.devices[notice.device].is_silent:
+        """Send the trap and the line from the device's own port; a silent device says nothing.
+
+        Servers have no port: their lines leave by another one, and name them.
+        """
+        if notice is None:
             return
-        device = self.devices[notice.device]
+        device = self.devices.get(notice.device) or self.devices[self.hall.switches[0]]
+        if device.is_silent:
+            return
         if self.settings.syslog:
             device.send(syslog_line(notice, datetime.now(UTC)), self.settings.syslog)
         if self.settings.traps and notice.trap:
@@ -239,6 +254,8 @@ class Lab:
         directory = self.settings.directory
         _write_secret(directory / WRITE_COMMUNITY_FILE, self.write_community)
         (directory / INVENTORY_FILE).write_text(inventory_toml(self.hall, self.ports), "utf-8")
+        write_identities(directory, self.hall)
+        write_kernel_files(directory, self.hall, self._plant)
         self._note("lab_started", None)
 
     def _note(self, what: str, fault: Fault | None) -> None:

@@ -5,7 +5,8 @@ from coldaisle.lab.devices.pdu import relative_humidity_percent
 from coldaisle.lab.devices.rows import ENTERPRISES, Rows, gauge, integer, oid, system, text
 from coldaisle.lab.hall import Hall
 from coldaisle.lab.inputs import Inputs
-from coldaisle.lab.plant import Plant
+from coldaisle.lab.noise import jitter
+from coldaisle.lab.plant import SECONDS_A_READING, Plant
 
 LIEBERT = f"{ENTERPRISES}.476.1.42"
 OBJECT_ID = LIEBERT
@@ -23,6 +24,11 @@ LOWEST_CELSIUS, HIGHEST_CELSIUS = 10, 30
 HIGH_SUPPLY_CELSIUS, HIGH_RETURN_CELSIUS, LOW_CELSIUS = 24, 38, 8
 HUMIDITY_SETPOINT_PERCENT = 45
 ON, OFF = 1, 2
+PROBE_NOISE_KELVIN = 0.3
+"""Shown in whole degrees: a value near a half goes to and fro, a steady one hardly ever moves."""
+NOISE_CHANNEL = 5_000
+ALARM_SHARE = 0.5
+"""A unit notices by itself when no more than this is left of its cooling, its fan's speed or its air."""
 
 
 def fixed(hall: Hall, index: int) -> Rows:
@@ -55,24 +61,30 @@ def _sensor(row: int, name: str, high: int) -> Rows:
 def changing(hall: Hall, inputs: Inputs, plant: Plant, index: int) -> Rows:
     """What moves with the plant."""
     air = plant.air
-    turning = inputs.airflow[index] > 0.0 and any(inputs.feed_live)
+    speed = inputs.fan_speed[index] if any(inputs.feed_live) else 0.0
     cooling = air.cooling_watts[index] > 0.0
     alarm = is_alarming(inputs, index)
     return {
-        f"{TEMPERATURE}.3.{SUPPLY_ROW}": integer(air.seen_discharge[index]),
-        f"{TEMPERATURE}.3.{RETURN_ROW}": integer(air.seen_return[index]),
+        f"{TEMPERATURE}.3.{SUPPLY_ROW}": integer(air.seen_discharge[index] + _noise(hall, plant, 2 * index)),
+        f"{TEMPERATURE}.3.{RETURN_ROW}": integer(air.seen_return[index] + _noise(hall, plant, 2 * index + 1)),
         SETPOINT: integer(inputs.setpoint_celsius[index]),
         f"{HUMIDITY}.3.1": integer(relative_humidity_percent(air.seen_return[index])),
         f"{STATE}.1.0": integer(ON),
         f"{STATE}.2.0": integer(ON if cooling else OFF),
-        f"{STATE}.7.0": integer(ON if turning else OFF),
+        f"{STATE}.7.0": integer(ON if speed > 0.0 else OFF),
         f"{STATE}.8.0": integer(ON if alarm else OFF),
         f"{STATE}.9.0": gauge(100.0 * air.cooling_watts[index] / COMPRESSOR_WATTS),
-        f"{STATE}.16.0": gauge(100.0 * CRAC_FAN_SPEED if turning else 0.0),
+        f"{STATE}.16.0": gauge(100.0 * CRAC_FAN_SPEED * speed),
         CONDITIONS_PRESENT: gauge(1 if alarm else 0),
     }
 
 
 def is_alarming(inputs: Inputs, index: int) -> bool:
     """Whether the unit knows that something is wrong with it."""
-    return inputs.compressor[index] < 1.0 or inputs.airflow[index] < 1.0
+    left = inputs.compressor[index], inputs.fan_speed[index], inputs.airflow[index]
+    return min(left) <= ALARM_SHARE
+
+
+def _noise(hall: Hall, plant: Plant, probe: int) -> float:
+    moment = int(plant.seconds // SECONDS_A_READING)
+    return PROBE_NOISE_KELVIN * jitter(hall.seed, NOISE_CHANNEL + probe, moment)

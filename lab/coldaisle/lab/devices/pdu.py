@@ -5,14 +5,17 @@ import math
 from coldaisle.lab.devices.rows import ENTERPRISES, Rows, column, integer, system, text
 from coldaisle.lab.hall import OUTLETS, SIDES, Hall
 from coldaisle.lab.inputs import Inputs
+from coldaisle.lab.load import watts_wanted
+from coldaisle.lab.mains import output_volts
 from coldaisle.lab.noise import jitter
 from coldaisle.lab.plant import SECONDS_A_READING, Plant
-from coldaisle.lab.power import LINE_VOLTS, PHASE_RATED_AMPS, POWER_FACTOR
+from coldaisle.lab.power import LINE_VOLTS, PHASE_RATED_AMPS, POWER_FACTOR, outlet_split
 
 RPDU2 = f"{ENTERPRISES}.318.1.1.26"
 OBJECT_ID = f"{ENTERPRISES}.318.1.3.4.6"
 DEVICE, PHASE = f"{RPDU2}.4.3.1", f"{RPDU2}.6.3.1"
 OUTLET_STATUS, OUTLET_CONTROL = f"{RPDU2}.9.2.3.1", f"{RPDU2}.9.2.4.1"
+OUTLET_METER = f"{RPDU2}.9.4.3.1"
 PROBE = f"{RPDU2}.10.2.2.1"
 COMMAND = f"{OUTLET_CONTROL}.5"
 PHASES = 3
@@ -28,6 +31,9 @@ SENSOR_NORMAL = 4
 
 DEW_POINT_CELSIUS = 10.5
 CURRENT_NOISE = 0.01
+OUTLET_NOISE = 0.04
+"""The meter of an outlet sees one server, which is less steady than eight."""
+OUTLET_CHANNEL, UPS_METERS = 8_000, 2
 
 
 def fixed(hall: Hall, index: int) -> Rows:
@@ -77,9 +83,10 @@ def changing(hall: Hall, inputs: Inputs, plant: Plant, index: int) -> Rows:
         f"{DEVICE}.9.1": integer(plant.power.pdu_joules[index] / 3.6e5),
         **column(PHASE, 4, [integer(_load_state(each)) for each in amps]),
         **column(PHASE, 5, [integer(each * 10.0) for each in amps]),
-        **column(PHASE, 6, [integer(LINE_VOLTS)] * PHASES),
+        **column(PHASE, 6, [integer(each) for each in _phase_volts(hall, plant, index)]),
         **column(PHASE, 7, [integer(each * LINE_VOLTS * POWER_FACTOR / 10.0) for each in amps]),
         **_outlets(inputs, plant, index),
+        **column(OUTLET_METER, 7, [integer(each) for each in outlet_watts(hall, inputs, plant, index)]),
     }
     return rows | _probe(plant, index // len(SIDES)) if index % len(SIDES) == 0 else rows
 
@@ -91,6 +98,25 @@ def phase_amps(hall: Hall, inputs: Inputs, plant: Plant, index: int) -> list[flo
     moved = inputs.overload[index]
     first = PHASE_SHARES[0] + (1.0 - PHASE_SHARES[0]) * moved
     return [total * first, *(total * share * (1.0 - moved) for share in PHASE_SHARES[1:])]
+
+
+def outlet_watts(hall: Hall, inputs: Inputs, plant: Plant, index: int) -> list[float]:
+    """Return what each outlet gives: its share of what the server behind it asks for."""
+    rack, side = divmod(index, len(SIDES))
+    seconds, live = plant.seconds, plant.power.side_live
+    demand = watts_wanted(hall, rack, seconds) / OUTLETS
+    moment = int(seconds // SECONDS_A_READING)
+    return [
+        demand
+        * outlet_split(hall, inputs, live, rack, outlet, seconds)[side]
+        * (1.0 + OUTLET_NOISE * jitter(hall.seed, OUTLET_CHANNEL + index * OUTLETS + outlet, moment))
+        for outlet in range(OUTLETS)
+    ]
+
+
+def _phase_volts(hall: Hall, plant: Plant, index: int) -> list[float]:
+    place = UPS_METERS + index
+    return [output_volts(hall.seed, place, phase, plant.seconds) for phase in range(PHASES)]
 
 
 def _load_state(amps: float) -> int:

@@ -3,6 +3,8 @@
 from coldaisle.lab.devices.rows import ENTERPRISES, MIB_2, Rows, column, gauge, integer, oid, system, text
 from coldaisle.lab.hall import Hall
 from coldaisle.lab.inputs import Inputs
+from coldaisle.lab.load import daily_wave
+from coldaisle.lab.mains import feed_volts, mains_hertz, output_volts
 from coldaisle.lab.plant import Plant
 from coldaisle.lab.power import BATTERY_JOULES, LINE_VOLTS, POWER_FACTOR, UPS_EFFICIENCY, UPS_RATED_WATTS
 
@@ -16,6 +18,7 @@ SOURCE_NONE, SOURCE_NORMAL, SOURCE_BATTERY = 2, 3, 5
 BATTERY_NORMAL, BATTERY_LOW, BATTERY_DEPLETED = 2, 3, 4
 LOW_PERCENT = 20.0
 FULL_VOLTS, EMPTY_VOLTS = 436.0, 380.0
+BATTERY_CELSIUS, BATTERY_DAILY_KELVIN = 25.2, 0.8
 
 
 def fixed(hall: Hall, index: int) -> Rows:
@@ -39,7 +42,27 @@ def changing(hall: Hall, inputs: Inputs, plant: Plant, index: int) -> Rows:
     """What moves with the plant; an alarm row only while there is an alarm."""
     live, fed = plant.power.side_live[index], inputs.feed_live[index]
     watts = plant.power.ups_watts[index] if live else 0.0
-    return _battery(plant.power.battery_joules[index], watts, fed=fed) | _lines(watts, live=live, fed=fed)
+    celsius = BATTERY_CELSIUS + BATTERY_DAILY_KELVIN * daily_wave(hall.seed, plant.seconds)
+    return {
+        **_battery(plant.power.battery_joules[index], watts, fed=fed),
+        f"{UPS}.2.7.0": integer(celsius),
+        **_lines(watts, live=live, fed=fed),
+        **_mains(hall.seed, index, plant.seconds, live=live, fed=fed),
+    }
+
+
+def _mains(seed: int, index: int, seconds: float, *, live: bool, fed: bool) -> Rows:
+    """Voltages and frequencies: the feed's come in, what goes out is regulated."""
+    hertz = 10.0 * mains_hertz(seed, seconds)
+    lines = range(LINES)
+    incoming = [integer(feed_volts(seed, index, line, seconds) if fed else 0.0) for line in lines]
+    outgoing = [integer(output_volts(seed, index, line, seconds) if live else 0.0) for line in lines]
+    return {
+        **column(INPUT, 2, [integer(hertz if fed else 0)] * LINES),
+        **column(INPUT, 3, incoming),
+        f"{UPS}.4.2.0": integer((hertz if fed else 500.0) if live else 0),
+        **column(OUTPUT, 2, outgoing),
+    }
 
 
 def _battery(joules: float, watts: float, *, fed: bool) -> Rows:
@@ -52,7 +75,6 @@ def _battery(joules: float, watts: float, *, fed: bool) -> Rows:
         f"{UPS}.2.4.0": integer(percent),
         f"{UPS}.2.5.0": integer(10.0 * (EMPTY_VOLTS + (FULL_VOLTS - EMPTY_VOLTS) * percent / 100.0)),
         f"{UPS}.2.6.0": integer(10.0 * amps),
-        f"{UPS}.2.7.0": integer(25),
     }
 
 
@@ -65,17 +87,12 @@ def _battery_status(percent: float) -> int:
 def _lines(watts: float, *, live: bool, fed: bool) -> Rows:
     drawn = watts / UPS_EFFICIENCY if fed else 0.0
     source = SOURCE_NORMAL if fed else SOURCE_BATTERY if live else SOURCE_NONE
-    out_volts, in_volts = (LINE_VOLTS if live else 0.0), (LINE_VOLTS if fed else 0.0)
     alarm = {f"{ALARM}.1.1": integer(1), f"{ALARM}.2.1": oid(ON_BATTERY_ALARM)} if not fed else {}
     return {
         f"{UPS}.3.1.0": gauge(0 if fed else 1),
-        **column(INPUT, 2, [integer(500 if fed else 0)] * LINES),
-        **column(INPUT, 3, [integer(in_volts)] * LINES),
         **column(INPUT, 4, [integer(10.0 * _amps(drawn))] * LINES),
         **column(INPUT, 5, [integer(drawn / LINES)] * LINES),
         f"{UPS}.4.1.0": integer(source),
-        f"{UPS}.4.2.0": integer(500 if live else 0),
-        **column(OUTPUT, 2, [integer(out_volts)] * LINES),
         **column(OUTPUT, 3, [integer(10.0 * _amps(watts))] * LINES),
         **column(OUTPUT, 4, [integer(watts / LINES)] * LINES),
         **column(OUTPUT, 5, [integer(100.0 * watts / UPS_RATED_WATTS)] * LINES),
