@@ -22,6 +22,16 @@ MAX_CACHED_HEADS = 50_000
 
 
 _GOOD = b',"quality":"good"}'
+_BEFORE_GOOD = -len(_GOOD)
+
+
+class _Head(typing.NamedTuple):
+    """How the JSON of a stream's last poll began: asset and metric names, up to the values."""
+
+    data: bytes
+    size_bytes: int
+    asset: str
+    metrics: tuple[str, ...]
 
 
 class _SamplesDecoder:
@@ -35,7 +45,7 @@ class _SamplesDecoder:
     def __init__(self) -> None:
         self._whole = msgspec.json.Decoder(SamplesRecorded)
         self._values = msgspec.json.Decoder(tuple[float | None, ...])
-        self._heads: dict[str, tuple[bytes, str, tuple[str, ...]]] = {}
+        self._heads: dict[str, _Head] = {}
 
     def decode(self, data: bytes) -> SamplesRecorded:
         return self._whole.decode(data)
@@ -43,18 +53,22 @@ class _SamplesDecoder:
     def decode_next(self, stream: str, data: bytes) -> SamplesRecorded:
         """As decode, for the next event of a stream."""
         known = self._heads.get(stream)
-        if known is not None and data.startswith(known[0]) and data.endswith(_GOOD):
-            try:
-                values = self._values.decode(data[len(known[0]) : -len(_GOOD)])
-            except msgspec.MsgspecError:
-                return self._whole.decode(data)
-            return SamplesRecorded(known[1], known[2], values)
+        if known is not None:
+            head, size_bytes, asset, metrics = known
+            if data.startswith(head) and data.endswith(_GOOD):
+                try:
+                    return SamplesRecorded(asset, metrics, self._values.decode(data[size_bytes:_BEFORE_GOOD]))
+                except msgspec.MsgspecError:
+                    return self._whole.decode(data)
+        return self._learn(stream, data)
+
+    def _learn(self, stream: str, data: bytes) -> SamplesRecorded:
         body = self._whole.decode(data)
         head = _encoder.encode({"asset": body.asset, "metrics": body.metrics})[:-1] + b',"values":'
         if data.startswith(head):
             if len(self._heads) >= MAX_CACHED_HEADS:
                 self._heads.clear()
-            self._heads[stream] = (head, body.asset, body.metrics)
+            self._heads[stream] = _Head(head, len(head), body.asset, body.metrics)
         return body
 
 
