@@ -272,9 +272,11 @@ def tell(payloads: list[bytes], timings: dict[str, Timing], one: float, raw: flo
         "append_with_chain_over_bare_apsw_wall": Bar(
             timings["append bare apsw"].wall / timings["append with chain"].wall, 0.5
         ),
+        "append_over_eventsourcing_cpu": Bar(per_event["append eventsourcing"] / per_event["append"], 1.3),
         "append_over_eventsourcing_wall": Bar(
             timings["append eventsourcing"].wall / timings["append"].wall, 1.3
         ),
+        "read_over_eventsourcing_cpu": Bar(per_event["read eventsourcing"] / per_event["read"], 3.0),
         "read_over_eventsourcing_wall": Bar(timings["read eventsourcing"].wall / timings["read"].wall, 3.0),
         "replay_over_orjson_cpu": Bar(per_event["orjson.loads"] / per_event["replay"], 0.75),
         "single_append_over_fdatasync": Bar(one / raw, 0.35),
