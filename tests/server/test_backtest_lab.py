@@ -1,4 +1,4 @@
-"""A backtest of what was in force over a day of the lab's hall, with faults in it: the recorded alerts, exactly."""
+"""A backtest over a day of the lab, with faults in it, under what was in force: the recorded alerts, exactly."""
 
 import asyncio
 from pathlib import Path
