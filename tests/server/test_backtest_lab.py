@@ -1,4 +1,4 @@
-"""A backtest over a day of the lab, with faults in it, under what was in force: the recorded alerts, exactly."""
+"""A day of the lab, with faults in it, judged again by what was in force: exactly the recorded alerts."""
 
 import asyncio
 from pathlib import Path
