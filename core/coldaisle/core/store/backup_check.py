@@ -4,8 +4,9 @@ The quick look costs milliseconds whatever the size: header, schema, the last pa
 newest events follow each other without a hole. The thorough one reads everything.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import cast
 
 import apsw
 
@@ -81,7 +82,25 @@ def _everywhere(connection: apsw.Connection, archive: Path | None) -> list[str]:
     head = int(connection.execute(LAST_POSITION).get)
     for start in range(0, head, 100_000):
         faults += _holes(connection, start, min(head, start + 100_000))
-    return list(dict.fromkeys(faults)) + _segments(connection, archive)
+    return list(dict.fromkeys(faults)) + _texts(connection) + _segments(connection, archive)
+
+
+def _texts(connection: apsw.Connection) -> list[str]:
+    """Texts that are not UTF-8, which SQLite keeps without a word."""
+    faults: list[str] = []
+    for what, query in (
+        ("position", "SELECT position, CAST(type AS BLOB), CAST(actor AS BLOB) FROM event"),
+        ("stream", "SELECT id, CAST(name AS BLOB) FROM stream"),
+    ):
+        for number, *texts in cast("Iterable[tuple[int, bytes]]", connection.execute(query)):
+            try:
+                for text in texts:
+                    text.decode()
+            except UnicodeDecodeError as error:
+                faults.append(f"{what} {number}: a text is not UTF-8 ({error})")
+                if len(faults) >= MAX_FAULTS:
+                    return faults
+    return faults
 
 
 def _holes(connection: apsw.Connection, after: int, end: int) -> list[str]:

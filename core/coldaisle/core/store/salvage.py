@@ -137,7 +137,7 @@ def _copy_tables(source: Path, target: apsw.Connection, key: StoreKey | None) ->
                 marks = ",".join("?" * len(rows[0]))
                 with target:
                     target.executemany(f"INSERT OR REPLACE INTO {table} VALUES({marks})", rows)
-        except apsw.Error:
+        except (apsw.Error, UnicodeDecodeError):
             unreadable.append(table)
     reader.close()
     return tuple(unreadable)

@@ -35,7 +35,7 @@ def query_rows(connection: apsw.Connection) -> Iterator[Row]:
             "SELECT id, NULL, name, version, truncate_before, tombstoned FROM stream"
         )
         yield from cast("list[Row]", streams.fetchall())
-    except apsw.Error:
+    except (apsw.Error, UnicodeDecodeError):
         pass  # their names follow from their events
     end = _end(connection)
     empty = 0

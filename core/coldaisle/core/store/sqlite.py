@@ -262,6 +262,8 @@ class SqliteStore:
             return read(self._local.connection)
         except apsw.Error as error:
             raise translate(error, self.path) from error
+        except UnicodeDecodeError as error:
+            raise StoreUnreadable(f"{self.path} is damaged ({error}): restore it from a backup") from error
 
     def _page(self, connection: apsw.Connection, after: int, limit: int, only: EventFilter) -> Page:
         head = _head(connection)
