@@ -60,6 +60,12 @@ def canned_alert() -> alerts_pb2.Alert:
         "statistic": "inlet_temperature_celsius", "value": 28.4, "threshold": 27.0,
         "reference": "ASHRAE A1 recommended", "since": 1_795_000_000_000_000_000,
         "samples": [[1, 26.0], [2, 27.5], [3, 28.4]], "upstream": ["crac-2"], "cause_position": 4000,
+        "detail": {
+            "low": 18.2, "high": 26.2, "known_since": 1_793_000_000_000_000_000, "exceedance": 0.275,
+            "quiet_at": 27.1, "usual": 22.4, "weights": [["value", 1.25], ["diff", 0.25]],
+            "similar": ["a-0"], "moved": ["inlet_temperature_celsius", "power_watts"],
+            "versions": {"river": "0.26.1"},
+        },
     }  # fmt: skip
     return alerts_pb2.Alert(
         name="alerts/a-1", asset="assets/rack-a01", metric="inlet_temperature_celsius", kind="limit",

@@ -69,8 +69,27 @@ def test_the_evidence_of_an_alert_is_told(cli):
     assert "coldaisle get events @4000" in told
 
 
-def test_an_acknowledgement_carries_its_note(cli):
-    assert cli("alerts", "ack", "a-1", "--note", "on my way").code == 0
+def test_the_detail_of_the_evidence_is_told_in_words(cli):
+    told = cli("alert", "describe", "a-1").out
+    assert "it was always between 18.2 and 26.2 since 2026-10-26" in told
+    assert "28% of that range outside" in told
+    assert "at 27.1, and closer to the range, the value alone is no alert" in told
+    assert "usual at this hour: 22.4" in told
+    assert "moved at the same time: power_watts" in told
+    assert "similar before: a-0 (coldaisle alert describe a-0)" in told
+    assert "weights: value 1.25, diff 0.25" in told
+    assert "judged by river 0.26.1" in told
+
+
+def test_the_whole_evidence_is_in_the_machine_form(cli):
+    told = json.loads(cli("alert", "describe", "a-1", "-o", "json").out)
+    evidence = json.loads(told["evidenceJson"])
+    assert (evidence["detail"]["quiet_at"], evidence["upstream"]) == (27.1, ["crac-2"])
+
+
+@pytest.mark.parametrize("group", ["alerts", "alert"])
+def test_an_acknowledgement_carries_its_note(cli, group):
+    assert cli(group, "ack", "a-1", "--note", "on my way").code == 0
     request = cli.canned.requests[-1]
     assert (request.name, request.note, bool(request.request_id)) == ("alerts/a-1", "on my way", True)
 

@@ -26,10 +26,13 @@ from coldaisle.v1 import (
     alerts_pb2_grpc,
     assets_pb2_grpc,
     common_pb2,
+    detectors_pb2_grpc,
     forecasts_pb2_grpc,
     history_pb2,
     history_pb2_grpc,
+    maintenances_pb2_grpc,
     playbooks_pb2_grpc,
+    silences_pb2_grpc,
     system_pb2_grpc,
     telemetry_pb2_grpc,
 )
@@ -48,9 +51,12 @@ class Api:
         self.agents = agent_pb2_grpc.AgentServiceStub(channel)
         self.alerts = alerts_pb2_grpc.AlertServiceStub(channel)
         self.assets = assets_pb2_grpc.AssetServiceStub(channel)
+        self.detectors = detectors_pb2_grpc.DetectorServiceStub(channel)
         self.forecasts = forecasts_pb2_grpc.ForecastServiceStub(channel)
         self.history = history_pb2_grpc.HistoryServiceStub(channel)
+        self.maintenances = maintenances_pb2_grpc.MaintenanceServiceStub(channel)
         self.playbooks = playbooks_pb2_grpc.PlaybookServiceStub(channel)
+        self.silences = silences_pb2_grpc.SilenceServiceStub(channel)
         self.system = system_pb2_grpc.SystemServiceStub(channel)
         self.telemetry = telemetry_pb2_grpc.TelemetryServiceStub(channel)
 

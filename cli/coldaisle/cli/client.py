@@ -17,9 +17,12 @@ from coldaisle.cli.settings import Settings, default_token_file
 from coldaisle.v1.alerts_pb2_grpc import AlertServiceStub
 from coldaisle.v1.assets_pb2_grpc import AssetServiceStub
 from coldaisle.v1.common_pb2 import Moment
+from coldaisle.v1.detectors_pb2_grpc import DetectorServiceStub
 from coldaisle.v1.forecasts_pb2_grpc import ForecastServiceStub
 from coldaisle.v1.history_pb2_grpc import HistoryServiceStub
+from coldaisle.v1.maintenances_pb2_grpc import MaintenanceServiceStub
 from coldaisle.v1.playbooks_pb2_grpc import PlaybookServiceStub
+from coldaisle.v1.silences_pb2_grpc import SilenceServiceStub
 from coldaisle.v1.system_pb2_grpc import SystemServiceStub
 from coldaisle.v1.telemetry_pb2_grpc import TelemetryServiceStub
 
@@ -40,9 +43,12 @@ class Client:
         self._channel = _channel(settings)
         self.assets = AssetServiceStub(self._channel)
         self.alerts = AlertServiceStub(self._channel)
+        self.detectors = DetectorServiceStub(self._channel)
         self.forecasts = ForecastServiceStub(self._channel)
         self.history = HistoryServiceStub(self._channel)
+        self.maintenances = MaintenanceServiceStub(self._channel)
         self.playbooks = PlaybookServiceStub(self._channel)
+        self.silences = SilenceServiceStub(self._channel)
         self.system = SystemServiceStub(self._channel)
         self.telemetry = TelemetryServiceStub(self._channel)
 

@@ -15,13 +15,16 @@ from coldaisle.cli.words import (
     span,
     time_of,
 )
-from coldaisle.v1.alerts_pb2 import Alert
+from coldaisle.v1.alerts_pb2 import Alert, Verdict
 from coldaisle.v1.assets_pb2 import Asset
 from coldaisle.v1.common_pb2 import Event
+from coldaisle.v1.maintenances_pb2 import Maintenance
 from coldaisle.v1.playbooks_pb2 import Playbook, Run
+from coldaisle.v1.silences_pb2 import Silence
 from coldaisle.v1.system_pb2 import AgentStatus
 
 MAX_BODY_CHARACTERS = 100
+MAX_NAMED_ASSETS = 4
 
 
 def _ago(time_text: str) -> str:
@@ -70,9 +73,17 @@ def severity(alert: Alert) -> str:
 
 
 def alert_state(alert: Alert) -> str:
-    """``open``, ``open, seen`` or ``cleared``."""
+    """``open``, ``cleared``; of an open one also whether it was seen, and whether it is kept quiet."""
     word = enum_word(Alert.State.Name(alert.state))
-    return f"{word}, seen" if alert.acknowledged and alert.state == Alert.STATE_OPEN else word
+    if alert.state != Alert.STATE_OPEN:
+        return word
+    marks = (("seen", alert.acknowledged), ("quiet", bool(alert.suppressed_by)), ("flapping", alert.flapping))
+    return ", ".join([word, *(mark for mark, holds in marks if holds)])
+
+
+def verdict(alert: Alert) -> str:
+    """What a person said of it, in a word."""
+    return enum_word(Verdict.Name(alert.verdict)) if alert.verdict else NOTHING
 
 
 ALERTS: tuple[Column[Alert], ...] = (
@@ -84,6 +95,7 @@ ALERTS: tuple[Column[Alert], ...] = (
     Column("METRIC", lambda alert: alert.metric, wide=True),
     Column("OPENED", lambda alert: _ago(age(alert.open_time, datetime.now(UTC)))),
     Column("CLEARED", lambda alert: clock(alert.clear_time), wide=True),
+    Column("VERDICT", verdict, wide=True),
     Column("POSITION", lambda alert: f"@{alert.open_position}", wide=True, right=True),
     Column("SUMMARY", lambda alert: alert.summary),
 )
@@ -158,4 +170,36 @@ AGENTS: tuple[Column[AgentStatus], ...] = (
     Column("LAST SEEN", lambda agent: _ago(age(agent.last_seen_time, datetime.now(UTC)))),
     Column("SPOOLED", lambda agent: number(agent.spool_events), right=True),
     Column("RECEIVED", lambda agent: number(agent.received_events), right=True),
+)
+
+
+def matched(silence: Silence) -> str:
+    """Which alerts a silence is of, ``asset=rack-a01 kind=limit``."""
+    matcher = silence.matcher
+    named = {"asset": short(matcher.asset), "metric": matcher.metric, "kind": matcher.kind}
+    return pairs({key: value for key, value in named.items() if value})
+
+
+SILENCES: tuple[Column[Silence], ...] = (
+    Column("NAME", lambda silence: short(silence.name) or "not recorded"),
+    Column("ALERTS", matched),
+    Column("FROM", lambda silence: clock(silence.start_time)),
+    Column("UNTIL", lambda silence: clock(silence.end_time)),
+    Column("REASON", lambda silence: silence.reason),
+)
+
+
+def covered(work: Maintenance) -> str:
+    """The first few assets by name, and how many more."""
+    names = [short(name) for name in work.assets]
+    more = f" and {len(names) - MAX_NAMED_ASSETS} more" if len(names) > MAX_NAMED_ASSETS else ""
+    return ", ".join(names[:MAX_NAMED_ASSETS]) + more
+
+
+MAINTENANCES: tuple[Column[Maintenance], ...] = (
+    Column("NAME", lambda work: short(work.name) or "not recorded"),
+    Column("ASSETS", covered),
+    Column("FROM", lambda work: clock(work.start_time)),
+    Column("UNTIL", lambda work: clock(work.end_time)),
+    Column("REASON", lambda work: work.reason),
 )

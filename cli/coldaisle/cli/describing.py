@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from coldaisle.cli import columns
-from coldaisle.cli.columns import alert_state, asked_by, reached, run_state, severity
+from coldaisle.cli.columns import alert_state, asked_by, reached, run_state, severity, verdict
 from coldaisle.cli.evidence import evidence_lines
 from coldaisle.cli.words import NOTHING, age, clock, json_object, number, pairs, short, value_text
 from coldaisle.v1.alerts_pb2 import Alert
@@ -93,6 +93,9 @@ def alert_lines(alert: Alert) -> list[str]:
                 "kind": alert.kind,
                 "severity": severity(alert),
                 "state": alert_state(alert),
+                "quiet by": alert.suppressed_by,
+                "verdict": verdict(alert) if alert.verdict else "",
+                "learned": "nobody judged it for long: it is the new normal" if alert.learned else "",
                 "opened": f"{opened} at @{alert.open_position}",
                 "cleared": "" if clock(alert.clear_time) == NOTHING else clock(alert.clear_time),
                 "changed": f"@{alert.revision}",

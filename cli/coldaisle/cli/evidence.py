@@ -24,6 +24,8 @@ def evidence_lines(metric: str, evidence: Json, now: datetime) -> list[str]:
         *_samples(evidence),
         *_score("novelty", "against its own past", evidence),
         *_score("entity", "against its own pattern", evidence),
+        *_weights(evidence),
+        *_detail(metric, evidence, now),
         *_upstream(evidence),
         *_cause(evidence),
     ]
@@ -82,6 +84,55 @@ def _score(name: str, meaning: str, evidence: Json) -> list[str]:
     return [f"{meaning}: {name} score {score:.3g}{by}"]
 
 
+def _weights(evidence: Json) -> list[str]:
+    """What each share counts in the score; whoever checks it by hand needs it."""
+    weights = [
+        f"{pair[0]} {pair[1]:g}"
+        for pair in _list(_object(evidence.get("detail")).get("weights"))
+        if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], int | float)
+    ]
+    return [f"weights: {', '.join(weights)}"] if weights else []
+
+
+def _detail(metric: str, evidence: Json, now: datetime) -> list[str]:
+    """The range that it had, what would have been quiet, what else is known of it."""
+    detail = _object(evidence.get("detail"))
+    if not detail:
+        return []
+    return [*_range(detail, now), *_quiet(detail), *_company(metric, detail), *_versions(detail)]
+
+
+def _range(detail: Json, now: datetime) -> list[str]:
+    low, high, known = (_float(detail.get(key)) for key in ("low", "high", "known_since"))
+    if low is None or high is None or known is None:
+        return []
+    since = datetime.fromtimestamp(known / NANOS, UTC)
+    told = f"it was always between {low:.4g} and {high:.4g} since {since:%Y-%m-%d %H:%M:%SZ}"
+    days = span((now - since).total_seconds())
+    beyond = _float(detail.get("exceedance"))
+    return [f"{told} ({days} ago)" + (f"; now {beyond:.0%} of that range outside" if beyond else "")]
+
+
+def _quiet(detail: Json) -> list[str]:
+    quiet, usual = _float(detail.get("quiet_at")), _float(detail.get("usual"))
+    lines = [] if quiet is None else [f"at {quiet:.4g}, and closer to the range, the value alone is no alert"]
+    return lines if usual is None else [*lines, f"usual at this hour: {usual:.4g}"]
+
+
+def _company(metric: str, detail: Json) -> list[str]:
+    moved = [str(each) for each in _list(detail.get("moved")) if each != metric]
+    similar = [str(each) for each in _list(detail.get("similar"))]
+    lines = [f"moved at the same time: {', '.join(moved)}"] if moved else []
+    if similar:
+        lines.append(f"similar before: {', '.join(similar)} (coldaisle alert describe {similar[0]})")
+    return lines
+
+
+def _versions(detail: Json) -> list[str]:
+    versions = [f"{name} {version}" for name, version in _object(detail.get("versions")).items()]
+    return [f"judged by {', '.join(versions)}"] if versions else []
+
+
 def _upstream(evidence: Json) -> list[str]:
     names = [str(each) for each in _list(evidence.get("upstream"))]
     return [f"it hangs on {', '.join(names)}"] if names else []
@@ -96,6 +147,10 @@ def _cause(evidence: Json) -> list[str]:
 
 def _float(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _object(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> list[object]:

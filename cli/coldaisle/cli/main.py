@@ -20,6 +20,16 @@ COMMANDS: CommandTable = {
     "watch": ("coldaisle.cli.commands.watch:watch", "Follow alerts, events, samples or runs as they happen."),
     "events": ("coldaisle.cli.commands.events:events", "Read the history itself."),
     "alerts": ("coldaisle.cli.commands.alerts:alerts", "List alerts and acknowledge them."),
+    "alert": ("coldaisle.cli.commands.alert:alert", "Tell, acknowledge, silence or judge one alert."),
+    "silence": ("coldaisle.cli.commands.silence:silence", "Keep alerts quiet for a while."),
+    "maintenance": (
+        "coldaisle.cli.commands.maintenance:maintenance",
+        "Schedule work on assets, so that it alarms nobody.",
+    ),
+    "detectors": (
+        "coldaisle.cli.commands.detectors:detectors",
+        "Show how alerts are found: thresholds, versions, what learns and what is held.",
+    ),
     "forecast": (
         "coldaisle.cli.commands.forecast:forecast",
         "Tell what a metric will be, when it meets a limit, and how long parts may last.",

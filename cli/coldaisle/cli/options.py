@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from coldaisle.cli.moments import AsOfType
+from coldaisle.cli.spans import Span, Start
 
 FORMS = ("table", "wide", "json", "jsonl", "yaml", "name")
 DEFAULT_LIMIT = 1_000
@@ -49,3 +50,17 @@ def filters(function: F) -> F:
 def dry_run(function: F) -> F:
     """``--dry-run``: check and answer, record nothing."""
     return click.option("--dry-run", is_flag=True, help="Check and show, but change nothing.")(function)
+
+
+def window(function: F) -> F:
+    """``--for``, ``--start`` and ``--reason``: when something holds, and why."""
+    start_help = "From when: +2h or 2026-11-20T22:00Z.  [default: now]"
+    for option in (
+        click.option("--reason", required=True, help="Why; it is kept in the history."),
+        click.option("--start", type=Start(), metavar="MOMENT", help=start_help),
+        click.option(
+            "--for", "seconds", type=Span(), required=True, metavar="SPAN", help="How long: 90m, 4h, 7d."
+        ),
+    ):
+        function = option(function)
+    return function

@@ -26,31 +26,35 @@ from coldaisle.v1 import common_pb2 as coldaisle_dot_v1_dot_common__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63oldaisle/v1/alerts.proto\x12\x0c\x63oldaisle.v1\x1a\x19\x63oldaisle/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x03\n\x05\x41lert\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\x0e\n\x06metric\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12.\n\x08severity\x18\x05 \x01(\x0e\x32\x1c.coldaisle.v1.Alert.Severity\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.coldaisle.v1.Alert.State\x12\x0f\n\x07summary\x18\x07 \x01(\t\x12-\n\topen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nclear_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61\x63knowledged\x18\n \x01(\x08\x12\x15\n\revidence_json\x18\x0b \x01(\t\x12\x15\n\ropen_position\x18\x0c \x01(\x04\x12\x10\n\x08revision\x18\r \x01(\x04\"J\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_WARN\x10\x01\x12\x11\n\rSEVERITY_PAGE\x10\x02\"A\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x11\n\rSTATE_CLEARED\x10\x02\"E\n\x0fGetAlertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06moment\x18\x02 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"p\n\x11ListAlertsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12$\n\x06moment\x18\x04 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"x\n\x12ListAlertsResponse\x12#\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x13.coldaisle.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x10\n\x08revision\x18\x04 \x01(\x04\"`\n\x17\x41\x63knowledgeAlertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"3\n\x12WatchAlertsRequest\x12\x1d\n\x15resume_after_revision\x18\x01 \x01(\x04\"^\n\x13WatchAlertsResponse\x12\"\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x13.coldaisle.v1.Alert\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x11\n\tcaught_up\x18\x03 \x01(\x08\x32\xc5\x02\n\x0c\x41lertService\x12>\n\x08GetAlert\x12\x1d.coldaisle.v1.GetAlertRequest\x1a\x13.coldaisle.v1.Alert\x12O\n\nListAlerts\x12\x1f.coldaisle.v1.ListAlertsRequest\x1a .coldaisle.v1.ListAlertsResponse\x12N\n\x10\x41\x63knowledgeAlert\x12%.coldaisle.v1.AcknowledgeAlertRequest\x1a\x13.coldaisle.v1.Alert\x12T\n\x0bWatchAlerts\x12 .coldaisle.v1.WatchAlertsRequest\x1a!.coldaisle.v1.WatchAlertsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63oldaisle/v1/alerts.proto\x12\x0c\x63oldaisle.v1\x1a\x19\x63oldaisle/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x04\n\x05\x41lert\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\x0e\n\x06metric\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12.\n\x08severity\x18\x05 \x01(\x0e\x32\x1c.coldaisle.v1.Alert.Severity\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.coldaisle.v1.Alert.State\x12\x0f\n\x07summary\x18\x07 \x01(\t\x12-\n\topen_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nclear_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61\x63knowledged\x18\n \x01(\x08\x12\x15\n\revidence_json\x18\x0b \x01(\t\x12\x15\n\ropen_position\x18\x0c \x01(\x04\x12\x10\n\x08revision\x18\r \x01(\x04\x12\x15\n\rsuppressed_by\x18\x0e \x01(\t\x12&\n\x07verdict\x18\x0f \x01(\x0e\x32\x15.coldaisle.v1.Verdict\x12\x10\n\x08\x66lapping\x18\x10 \x01(\x08\x12\x0f\n\x07learned\x18\x11 \x01(\x08\"J\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_WARN\x10\x01\x12\x11\n\rSEVERITY_PAGE\x10\x02\"A\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x11\n\rSTATE_CLEARED\x10\x02\"E\n\x0fGetAlertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06moment\x18\x02 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"p\n\x11ListAlertsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12$\n\x06moment\x18\x04 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"x\n\x12ListAlertsResponse\x12#\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x13.coldaisle.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x10\n\x08revision\x18\x04 \x01(\x04\"`\n\x17\x41\x63knowledgeAlertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x82\x01\n\x11JudgeAlertRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x07verdict\x18\x02 \x01(\x0e\x32\x15.coldaisle.v1.Verdict\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"3\n\x12WatchAlertsRequest\x12\x1d\n\x15resume_after_revision\x18\x01 \x01(\x04\"^\n\x13WatchAlertsResponse\x12\"\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x13.coldaisle.v1.Alert\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x11\n\tcaught_up\x18\x03 \x01(\x08*b\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_CONFIRMED\x10\x01\x12\x11\n\rVERDICT_FALSE\x10\x02\x12\x14\n\x10VERDICT_EXPECTED\x10\x03\x32\x89\x03\n\x0c\x41lertService\x12>\n\x08GetAlert\x12\x1d.coldaisle.v1.GetAlertRequest\x1a\x13.coldaisle.v1.Alert\x12O\n\nListAlerts\x12\x1f.coldaisle.v1.ListAlertsRequest\x1a .coldaisle.v1.ListAlertsResponse\x12N\n\x10\x41\x63knowledgeAlert\x12%.coldaisle.v1.AcknowledgeAlertRequest\x1a\x13.coldaisle.v1.Alert\x12\x42\n\nJudgeAlert\x12\x1f.coldaisle.v1.JudgeAlertRequest\x1a\x13.coldaisle.v1.Alert\x12T\n\x0bWatchAlerts\x12 .coldaisle.v1.WatchAlertsRequest\x1a!.coldaisle.v1.WatchAlertsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'coldaisle.v1.alerts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_VERDICT']._serialized_start=1388
+  _globals['_VERDICT']._serialized_end=1486
   _globals['_ALERT']._serialized_start=104
-  _globals['_ALERT']._serialized_end=601
-  _globals['_ALERT_SEVERITY']._serialized_start=460
-  _globals['_ALERT_SEVERITY']._serialized_end=534
-  _globals['_ALERT_STATE']._serialized_start=536
-  _globals['_ALERT_STATE']._serialized_end=601
-  _globals['_GETALERTREQUEST']._serialized_start=603
-  _globals['_GETALERTREQUEST']._serialized_end=672
-  _globals['_LISTALERTSREQUEST']._serialized_start=674
-  _globals['_LISTALERTSREQUEST']._serialized_end=786
-  _globals['_LISTALERTSRESPONSE']._serialized_start=788
-  _globals['_LISTALERTSRESPONSE']._serialized_end=908
-  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_start=910
-  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_end=1006
-  _globals['_WATCHALERTSREQUEST']._serialized_start=1008
-  _globals['_WATCHALERTSREQUEST']._serialized_end=1059
-  _globals['_WATCHALERTSRESPONSE']._serialized_start=1061
-  _globals['_WATCHALERTSRESPONSE']._serialized_end=1155
-  _globals['_ALERTSERVICE']._serialized_start=1158
-  _globals['_ALERTSERVICE']._serialized_end=1483
+  _globals['_ALERT']._serialized_end=699
+  _globals['_ALERT_SEVERITY']._serialized_start=558
+  _globals['_ALERT_SEVERITY']._serialized_end=632
+  _globals['_ALERT_STATE']._serialized_start=634
+  _globals['_ALERT_STATE']._serialized_end=699
+  _globals['_GETALERTREQUEST']._serialized_start=701
+  _globals['_GETALERTREQUEST']._serialized_end=770
+  _globals['_LISTALERTSREQUEST']._serialized_start=772
+  _globals['_LISTALERTSREQUEST']._serialized_end=884
+  _globals['_LISTALERTSRESPONSE']._serialized_start=886
+  _globals['_LISTALERTSRESPONSE']._serialized_end=1006
+  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_start=1008
+  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_end=1104
+  _globals['_JUDGEALERTREQUEST']._serialized_start=1107
+  _globals['_JUDGEALERTREQUEST']._serialized_end=1237
+  _globals['_WATCHALERTSREQUEST']._serialized_start=1239
+  _globals['_WATCHALERTSREQUEST']._serialized_end=1290
+  _globals['_WATCHALERTSRESPONSE']._serialized_start=1292
+  _globals['_WATCHALERTSRESPONSE']._serialized_end=1386
+  _globals['_ALERTSERVICE']._serialized_start=1489
+  _globals['_ALERTSERVICE']._serialized_end=1882
 # @@protoc_insertion_point(module_scope)

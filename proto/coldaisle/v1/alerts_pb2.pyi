@@ -21,6 +21,31 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Verdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
+    VERDICT_CONFIRMED: _Verdict.ValueType  # 1
+    """A true one: what happened is never learned."""
+    VERDICT_FALSE: _Verdict.ValueType  # 2
+    """Nothing was wrong: what happened is learned, and a statistical alert ends."""
+    VERDICT_EXPECTED: _Verdict.ValueType  # 3
+    """It was meant to happen: as false, but right to be noticed."""
+
+class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper): ...
+
+VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
+VERDICT_CONFIRMED: Verdict.ValueType  # 1
+"""A true one: what happened is never learned."""
+VERDICT_FALSE: Verdict.ValueType  # 2
+"""Nothing was wrong: what happened is learned, and a statistical alert ends."""
+VERDICT_EXPECTED: Verdict.ValueType  # 3
+"""It was meant to happen: as false, but right to be noticed."""
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
 @_typing.final
 class Alert(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -68,13 +93,17 @@ class Alert(_message.Message):
     EVIDENCE_JSON_FIELD_NUMBER: _builtins.int
     OPEN_POSITION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    SUPPRESSED_BY_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    FLAPPING_FIELD_NUMBER: _builtins.int
+    LEARNED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"alerts/a-3f2c…"."""
     asset: _builtins.str
     """"assets/…"."""
     metric: _builtins.str
     kind: _builtins.str
-    """"limit", "state", "novelty", "entity", "unreachable"."""
+    """"limit", "state", "novelty", "entity", "peer", "no_data", "unreachable"."""
     severity: Global___Alert.Severity.ValueType
     state: Global___Alert.State.ValueType
     summary: _builtins.str
@@ -83,6 +112,14 @@ class Alert(_message.Message):
     """The full evidence, JSON object."""
     open_position: _builtins.int
     revision: _builtins.int
+    suppressed_by: _builtins.str
+    """The id of the silence or maintenance under which it opened and bothers nobody; empty for none."""
+    verdict: Global___Verdict.ValueType
+    """What a person said of it last."""
+    flapping: _builtins.bool
+    """It came and went so often that it stays open until it stays away."""
+    learned: _builtins.bool
+    """Nobody judged it for long: what it is about is learned as the new normal."""
     @_builtins.property
     def open_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -103,10 +140,14 @@ class Alert(_message.Message):
         evidence_json: _builtins.str = ...,
         open_position: _builtins.int = ...,
         revision: _builtins.int = ...,
+        suppressed_by: _builtins.str = ...,
+        verdict: Global___Verdict.ValueType = ...,
+        flapping: _builtins.bool = ...,
+        learned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clear_time", b"clear_time", "open_time", b"open_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "asset", b"asset", "clear_time", b"clear_time", "evidence_json", b"evidence_json", "kind", b"kind", "metric", b"metric", "name", b"name", "open_position", b"open_position", "open_time", b"open_time", "revision", b"revision", "severity", b"severity", "state", b"state", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "asset", b"asset", "clear_time", b"clear_time", "evidence_json", b"evidence_json", "flapping", b"flapping", "kind", b"kind", "learned", b"learned", "metric", b"metric", "name", b"name", "open_position", b"open_position", "open_time", b"open_time", "revision", b"revision", "severity", b"severity", "state", b"state", "summary", b"summary", "suppressed_by", b"suppressed_by", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -146,7 +187,9 @@ class ListAlertsRequest(_message.Message):
     page_size: _builtins.int
     page_token: _builtins.str
     filter: _builtins.str
-    """Space-separated terms: `state=open`, `severity=page`, `asset=rack-a01`, `kind=limit`."""
+    """Space-separated terms: `state=open`, `severity=page`, `asset=rack-a01`, `kind=limit`,
+    `suppressed=no`, `verdict=none`.
+    """
     @_builtins.property
     def moment(self) -> _common_pb2.Moment: ...
     def __init__(
@@ -222,6 +265,39 @@ class AcknowledgeAlertRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AcknowledgeAlertRequest: _TypeAlias = AcknowledgeAlertRequest  # noqa: Y015
+
+@_typing.final
+class JudgeAlertRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    verdict: Global___Verdict.ValueType
+    """Required."""
+    note: _builtins.str
+    request_id: _builtins.str
+    """A UUID: a repetition changes nothing."""
+    validate_only: _builtins.bool
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        verdict: Global___Verdict.ValueType = ...,
+        note: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "note", b"note", "request_id", b"request_id", "validate_only", b"validate_only", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JudgeAlertRequest: _TypeAlias = JudgeAlertRequest  # noqa: Y015
 
 @_typing.final
 class WatchAlertsRequest(_message.Message):

@@ -49,6 +49,11 @@ class AlertServiceStub(object):
                 request_serializer=coldaisle_dot_v1_dot_alerts__pb2.AcknowledgeAlertRequest.SerializeToString,
                 response_deserializer=coldaisle_dot_v1_dot_alerts__pb2.Alert.FromString,
                 _registered_method=True)
+        self.JudgeAlert = channel.unary_unary(
+                '/coldaisle.v1.AlertService/JudgeAlert',
+                request_serializer=coldaisle_dot_v1_dot_alerts__pb2.JudgeAlertRequest.SerializeToString,
+                response_deserializer=coldaisle_dot_v1_dot_alerts__pb2.Alert.FromString,
+                _registered_method=True)
         self.WatchAlerts = channel.unary_stream(
                 '/coldaisle.v1.AlertService/WatchAlerts',
                 request_serializer=coldaisle_dot_v1_dot_alerts__pb2.WatchAlertsRequest.SerializeToString,
@@ -77,6 +82,13 @@ class AlertServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def JudgeAlert(self, request, context):
+        """Judge an alert: what is false or expected is learned, what is confirmed never is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchAlerts(self, request, context):
         """Each change of an alert, after `resume_after_revision` (0: the open ones first, then live).
         """
@@ -100,6 +112,11 @@ def add_AlertServiceServicer_to_server(servicer, server):
             'AcknowledgeAlert': grpc.unary_unary_rpc_method_handler(
                     servicer.AcknowledgeAlert,
                     request_deserializer=coldaisle_dot_v1_dot_alerts__pb2.AcknowledgeAlertRequest.FromString,
+                    response_serializer=coldaisle_dot_v1_dot_alerts__pb2.Alert.SerializeToString,
+            ),
+            'JudgeAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.JudgeAlert,
+                    request_deserializer=coldaisle_dot_v1_dot_alerts__pb2.JudgeAlertRequest.FromString,
                     response_serializer=coldaisle_dot_v1_dot_alerts__pb2.Alert.SerializeToString,
             ),
             'WatchAlerts': grpc.unary_stream_rpc_method_handler(
@@ -188,6 +205,33 @@ class AlertService(object):
             target,
             '/coldaisle.v1.AlertService/AcknowledgeAlert',
             coldaisle_dot_v1_dot_alerts__pb2.AcknowledgeAlertRequest.SerializeToString,
+            coldaisle_dot_v1_dot_alerts__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JudgeAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coldaisle.v1.AlertService/JudgeAlert',
+            coldaisle_dot_v1_dot_alerts__pb2.JudgeAlertRequest.SerializeToString,
             coldaisle_dot_v1_dot_alerts__pb2.Alert.FromString,
             options,
             channel_credentials,

@@ -34,6 +34,8 @@ class AlertServiceStub:
     GetAlert: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.GetAlertRequest, _alerts_pb2.Alert]
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.ListAlertsRequest, _alerts_pb2.ListAlertsResponse]
     AcknowledgeAlert: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.AcknowledgeAlertRequest, _alerts_pb2.Alert]
+    JudgeAlert: _grpc.UnaryUnaryMultiCallable[_alerts_pb2.JudgeAlertRequest, _alerts_pb2.Alert]
+    """Judge an alert: what is false or expected is learned, what is confirmed never is."""
     WatchAlerts: _grpc.UnaryStreamMultiCallable[_alerts_pb2.WatchAlertsRequest, _alerts_pb2.WatchAlertsResponse]
     """Each change of an alert, after `resume_after_revision` (0: the open ones first, then live)."""
 
@@ -43,6 +45,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     GetAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetAlertRequest, _alerts_pb2.Alert]  # type: ignore[assignment]
     ListAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListAlertsRequest, _alerts_pb2.ListAlertsResponse]  # type: ignore[assignment]
     AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.AcknowledgeAlertRequest, _alerts_pb2.Alert]  # type: ignore[assignment]
+    JudgeAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.JudgeAlertRequest, _alerts_pb2.Alert]  # type: ignore[assignment]
+    """Judge an alert: what is false or expected is learned, what is confirmed never is."""
     WatchAlerts: _aio.UnaryStreamMultiCallable[_alerts_pb2.WatchAlertsRequest, _alerts_pb2.WatchAlertsResponse]  # type: ignore[assignment]
     """Each change of an alert, after `resume_after_revision` (0: the open ones first, then live)."""
 
@@ -67,6 +71,14 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.AcknowledgeAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alerts_pb2.Alert, _abc.Awaitable[_alerts_pb2.Alert]]: ...
+
+    @_abc_1.abstractmethod
+    def JudgeAlert(
+        self,
+        request: _alerts_pb2.JudgeAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alerts_pb2.Alert, _abc.Awaitable[_alerts_pb2.Alert]]:
+        """Judge an alert: what is false or expected is learned, what is confirmed never is."""
 
     @_abc_1.abstractmethod
     def WatchAlerts(

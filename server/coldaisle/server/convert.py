@@ -6,9 +6,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from coldaisle.core.events import Recorded, id_text
 from coldaisle.core.events import types as t
 from coldaisle.core.twin import Alert, Asset, Link, Run, Step, Twin
-from coldaisle.v1 import alerts_pb2, assets_pb2, common_pb2, playbooks_pb2
+from coldaisle.v1 import alerts_pb2, assets_pb2, common_pb2, maintenances_pb2, playbooks_pb2, silences_pb2
 
 _SEVERITIES = {"warn": alerts_pb2.Alert.SEVERITY_WARN, "page": alerts_pb2.Alert.SEVERITY_PAGE}
+_VERDICTS: dict[t.Verdict | msgspec.UnsetType, alerts_pb2.Verdict.ValueType] = {
+    msgspec.UNSET: alerts_pb2.VERDICT_UNSPECIFIED,
+    "confirmed": alerts_pb2.VERDICT_CONFIRMED,
+    "false": alerts_pb2.VERDICT_FALSE,
+    "expected": alerts_pb2.VERDICT_EXPECTED,
+}
 _REACHABILITY = {
     None: assets_pb2.Asset.REACHABILITY_UNSPECIFIED,
     True: assets_pb2.Asset.REACHABILITY_REACHED,
@@ -100,6 +106,42 @@ def alert_message(alert: Alert, revision: int) -> alerts_pb2.Alert:
         acknowledged=alert.acknowledged,
         evidence_json=json_text(alert.evidence),
         open_position=alert.opened_position,
+        revision=revision,
+        suppressed_by=alert.suppressed_by or "",
+        verdict=_VERDICTS[alert.feedback],
+        flapping=bool(alert.flapping),
+        learned=bool(alert.learned),
+    )
+
+
+def silence_message(
+    silence: t.SilenceCreated, revision: int, ended: int | None = None
+) -> silences_pb2.Silence:
+    """A silence; ``ended`` when it was ended by hand, UTC ns."""
+    return silences_pb2.Silence(
+        name=f"silences/{silence.silence}",
+        matcher=silences_pb2.Matcher(
+            asset=f"assets/{silence.asset}" if silence.asset else "",
+            metric=silence.metric,
+            kind=silence.kind,
+        ),
+        start_time=timestamp(silence.starts),
+        end_time=timestamp(silence.ends if ended is None else ended),
+        reason=silence.reason,
+        revision=revision,
+    )
+
+
+def maintenance_message(
+    work: t.MaintenanceScheduled, revision: int, ended: int | None = None
+) -> maintenances_pb2.Maintenance:
+    """Work on assets; ``ended`` when it was ended by hand, UTC ns."""
+    return maintenances_pb2.Maintenance(
+        name=f"maintenances/{work.maintenance}",
+        assets=[f"assets/{asset}" for asset in work.assets],
+        start_time=timestamp(work.starts),
+        end_time=timestamp(work.ends if ended is None else ended),
+        reason=work.reason,
         revision=revision,
     )
 

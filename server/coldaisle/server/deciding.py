@@ -11,7 +11,9 @@ from coldaisle.server.access import actor
 from coldaisle.server.errors import InvalidRequest
 
 REQUEST_NAMESPACE = "request"
-RUN_ID_CHARACTERS = 10
+ID_CHARACTERS = 10
+MAX_TEXT_CHARACTERS = 2_000
+"""A reason or note: what a person writes, not what a program dumps."""
 
 
 async def record(
@@ -55,10 +57,19 @@ def request_event_id(request_id: str) -> bytes:
     return derived_id(0, request_bytes(request_id), REQUEST_NAMESPACE, 0)
 
 
-def run_id(request_id: str, time: int) -> str:
-    """The id of a run that a person asks for: the same for the same request."""
+def chosen_id(prefix: str, request_id: str, time: int) -> str:
+    """The id of what a person asks for, such as ``r-3f2c…``: the same for the same request."""
     seed = request_bytes(request_id) if request_id else new_id(time)
-    return f"r-{hashlib.sha256(seed).hexdigest()[:RUN_ID_CHARACTERS]}"
+    return f"{prefix}-{hashlib.sha256(seed).hexdigest()[:ID_CHARACTERS]}"
+
+
+def checked_text(text: str, field: str, *, needed: bool = False) -> str:
+    """What a person said; raises InvalidRequest when it is missing or no longer a remark."""
+    if needed and not text.strip():
+        raise InvalidRequest(field, "missing; say why, it is kept in the history")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise InvalidRequest(field, f"{len(text)} characters, {MAX_TEXT_CHARACTERS} allowed; shorten it")
+    return text
 
 
 def request_bytes(request_id: str) -> bytes:

@@ -33,6 +33,10 @@ class NotAllowed(core.ColdaisleError):
     """Raised when a call brings no valid token; use the file that the server wrote."""
 
 
+class TooManyOverlays(core.ColdaisleError):
+    """Raised when as many silences or maintenances are in force as may be; end some first."""
+
+
 class TooManyWatchers(core.ColdaisleError):
     """Raised when a server already serves as many streams as it may; close one, or try later."""
 
@@ -42,6 +46,7 @@ _TABLE: tuple[tuple[type[Exception], StatusCode, str], ...] = (
     (InvalidRequest, StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     (NotFound, StatusCode.NOT_FOUND, "NOT_FOUND"),
     (NotAllowed, StatusCode.UNAUTHENTICATED, "NOT_AUTHENTICATED"),
+    (TooManyOverlays, StatusCode.FAILED_PRECONDITION, "TOO_MANY_IN_FORCE"),
     (TooManyWatchers, StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"),
     (playbooks.StalePlan, StatusCode.FAILED_PRECONDITION, "STALE_PLAN"),
     (playbooks.Expired, StatusCode.FAILED_PRECONDITION, "PLAN_EXPIRED"),

@@ -31,9 +31,12 @@ from coldaisle.server.retainer import Retainer, retainer_for
 from coldaisle.server.services.agents import AgentService
 from coldaisle.server.services.alerts import AlertService
 from coldaisle.server.services.assets import AssetService
+from coldaisle.server.services.detectors import DetectorService
 from coldaisle.server.services.forecasts import ForecastService
 from coldaisle.server.services.history import HistoryService
+from coldaisle.server.services.maintenances import MaintenanceService
 from coldaisle.server.services.playbooks import PlaybookService
+from coldaisle.server.services.silences import SilenceService
 from coldaisle.server.services.system import SystemService
 from coldaisle.server.services.telemetry import TelemetryService
 from coldaisle.server.settings import Settings, split_address
@@ -46,12 +49,18 @@ from coldaisle.v1 import (
     alerts_pb2_grpc,
     assets_pb2,
     assets_pb2_grpc,
+    detectors_pb2,
+    detectors_pb2_grpc,
     forecasts_pb2,
     forecasts_pb2_grpc,
     history_pb2,
     history_pb2_grpc,
+    maintenances_pb2,
+    maintenances_pb2_grpc,
     playbooks_pb2,
     playbooks_pb2_grpc,
+    silences_pb2,
+    silences_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
     telemetry_pb2,
@@ -69,9 +78,12 @@ _SERVICES = (
     agent_pb2.DESCRIPTOR,
     alerts_pb2.DESCRIPTOR,
     assets_pb2.DESCRIPTOR,
+    detectors_pb2.DESCRIPTOR,
     forecasts_pb2.DESCRIPTOR,
     history_pb2.DESCRIPTOR,
+    maintenances_pb2.DESCRIPTOR,
     playbooks_pb2.DESCRIPTOR,
+    silences_pb2.DESCRIPTOR,
     system_pb2.DESCRIPTOR,
     telemetry_pb2.DESCRIPTOR,
 )
@@ -162,6 +174,11 @@ def _server(
     history_pb2_grpc.add_HistoryServiceServicer_to_server(HistoryService(store, moments, watchers), server)
     playbooks_pb2_grpc.add_PlaybookServiceServicer_to_server(
         PlaybookService(store, live, moments, watchers), server
+    )
+    detectors_pb2_grpc.add_DetectorServiceServicer_to_server(DetectorService(store, moments), server)
+    silences_pb2_grpc.add_SilenceServiceServicer_to_server(SilenceService(store, live, moments), server)
+    maintenances_pb2_grpc.add_MaintenanceServiceServicer_to_server(
+        MaintenanceService(store, live, moments), server
     )
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
     _add_health_and_reflection(server)

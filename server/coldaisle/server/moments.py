@@ -1,6 +1,7 @@
 """The twin at the moment a request asks for: now, at a position, or at a time."""
 
 from collections import OrderedDict
+from time import time_ns
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -63,6 +64,17 @@ class Moments:
                 return await self._store.position_at(nanoseconds(moment.as_of_time, "moment.as_of_time"))
             case _:
                 return None
+
+    async def time(self, moment: common_pb2.Moment) -> int:
+        """The time that the moment names, UTC ns; of a position, when the store recorded its event."""
+        match moment.WhichOneof("at"):
+            case "as_of_revision":
+                page = await self._history.read_all(after=max(0, int(moment.as_of_revision) - 1), limit=1)
+                return page.events[0].recorded if page.events else 0
+            case "as_of_time":
+                return nanoseconds(moment.as_of_time, "moment.as_of_time")
+            case _:
+                return time_ns()
 
 
 def nanoseconds(moment: Timestamp, field: str) -> int:

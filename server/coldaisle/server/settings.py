@@ -102,6 +102,7 @@ class DetectSettings(Struct, frozen=True, forbid_unknown_fields=True):
     learn_after_seconds: float = 86_400.0
     flap_cycles: int = 3
     peer_deviations: float = 8.0
+    escalate_related: int = 0
     limits: tuple[LimitSettings, ...] = ()
 
 
@@ -161,6 +162,7 @@ def detector_event(settings: DetectSettings, versions: dict[str, str]) -> Detect
         learn_after_seconds=settings.learn_after_seconds,
         flap_cycles=settings.flap_cycles,
         peer_deviations=settings.peer_deviations,
+        escalate_related=settings.escalate_related,
         versions=versions,
     )
 
@@ -201,6 +203,10 @@ def _check(path: Path, settings: Settings) -> None:
         )
     if detect.clear_count < 1:
         raise ConfigError(f"{path}: detect.clear_count = {detect.clear_count} must be at least 1")
+    if detect.escalate_related < 0 or detect.escalate_related == 1:
+        raise ConfigError(
+            f"{path}: detect.escalate_related = {detect.escalate_related} must be 0 for never, or at least 2"
+        )
     names = [policy.name for policy in settings.policies]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"{path}: policies named twice: {', '.join(sorted(twice))}; rename one")

@@ -166,3 +166,63 @@ def test_another_process_with_another_hash_seed_says_the_same() -> None:
     }  # fmt: skip
     assert len(answers) == 1
     assert "AlertOpened" in answers.pop()
+
+
+def row_of(count: int) -> list[tuple[float, t.AnyEvent]]:
+    """A unit and the racks that it cools."""
+    racks = [f"rack-{n}" for n in range(1, count + 1)]
+    return [
+        (0, t.AssetObserved("crac-1", "crac")),
+        *((0, t.AssetObserved(rack, "rack", {"ashrae_class": "A1"})) for rack in racks),
+        *((0, t.AssetLinked(rack, "cooled_by", "crac-1")) for rack in racks),
+    ]
+
+
+def warm(count: int, start: float = 10) -> list[tuple[float, t.AnyEvent]]:
+    """Every rack above the recommended range, each for long enough to warn."""
+    return [inlet(start + n, 28, f"rack-{rack}") for n in range(4) for rack in range(1, count + 1)]
+
+
+ALARM = (1.0, t.SamplesRecorded("crac-1", ("alarm_active",), (1.0,)))
+
+
+def test_a_warning_on_what_is_linked_makes_one_page_however_many_feel_the_fault() -> None:
+    facts = history([configured(escalate_related=2), *row_of(4), ALARM, *warm(4)])
+    said = bodies(Detector().react(facts))
+    (page,) = [body for body in said if isinstance(body, t.AlertEscalated)]
+    crac, rack, *others = [body for body in said if isinstance(body, t.AlertOpened)]
+    assert (crac.severity, rack.severity, [one.severity for one in others]) == ("warn", "warn", ["warn"] * 3)
+    assert (page.alert, page.severity, page.evidence) == (rack.alert, "page", rack.evidence)
+    assert page.summary.endswith(f"page, for what is linked warns too: crac-1 [{crac.alert}]")
+
+
+def test_warnings_on_what_is_not_linked_make_no_page_nor_do_they_when_it_is_off() -> None:
+    for count, config in ((4, configured(escalate_related=2)), (4, configured())):
+        facts = history([config, *row_of(count), *([ALARM] if config == configured() else []), *warm(count)])
+        said = bodies(Detector().react(facts))
+        assert [body for body in said if isinstance(body, t.AlertEscalated)] == []
+        assert len(said) >= count
+
+
+def test_a_silenced_or_ended_warning_bears_out_nothing() -> None:
+    quiet = (0, t.SilenceCreated("s-1", START, START + 600 * SECOND, asset="crac-1"))
+    over = [(float(n), t.SamplesRecorded("crac-1", ("alarm_active",), (0.0,))) for n in range(2, 9)]
+    for first in ([quiet, ALARM], [ALARM, *over]):
+        facts = history([configured(escalate_related=2), *row_of(1), *first, *warm(1)])
+        assert [body for body in bodies(Detector().react(facts)) if isinstance(body, t.AlertEscalated)] == []
+
+
+def test_devices_that_fall_silent_together_make_no_page() -> None:
+    lost = [(float(n), t.DeviceLost(a, "192.0.2.1", "hall", "x")) for n, a in enumerate(("crac-1", "rack-1"))]
+    said = bodies(Detector().react(history([configured(escalate_related=2), *row_of(1), *lost])))
+    assert [type(body).__name__ for body in said] == ["AlertOpened", "AlertOpened"]
+
+
+def test_an_escalation_is_the_same_from_any_snapshot() -> None:
+    facts = history([configured(escalate_related=2), *row_of(2), ALARM, *warm(2)])
+    whole = Detector().react(facts)
+    for cut in range(1, len(facts)):
+        first, second = Detector(), Detector()
+        before = first.react(facts[:cut])
+        second.load(first.save())
+        assert before + second.react(facts[cut:]) == whole

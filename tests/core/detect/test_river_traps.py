@@ -5,8 +5,10 @@ A test that fails after an upgrade says which workaround may go.
 
 import math
 import pickle
+import random
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 
 import pytest
@@ -76,6 +78,62 @@ def test_predictive_detection_clips_at_one_so_residuals_are_our_own() -> None:
     for n in range(50):
         model.learn_one({"n": n / 50}, math.sin(n))
     assert {model.score_one({"n": 1.0}, value) for value in (1e3, 1e6)} == {1.0}
+
+
+def test_snarimax_diverges_on_bursts_so_no_forecast_of_ours_is_built_on_it() -> None:
+    """Bursts as of a disk that writes now and then; the forecast leaves them by orders of magnitude."""
+    source, model = random.Random(1), time_series.SNARIMAX(p=2, d=1, q=1)
+    seen = [math.exp(source.gauss(0, 3)) for _ in range(600)]
+    for value in seen:
+        model.learn_one(value)
+    worst = max(abs(value) for value in model.forecast(288))
+    assert math.isnan(worst) or worst > 1e6 * max(seen)
+
+
+def test_local_outlier_factor_costs_more_with_every_sample_so_it_is_not_for_streams() -> None:
+    """A score costs as the samples that were ever learned, and more; and it forgets nothing."""
+
+    def learned_factor(count: int) -> tuple[float, int]:
+        source, model = random.Random(1), anomaly.LocalOutlierFactor(n_neighbors=5)
+        for _ in range(count):
+            model.learn_one({key: source.random() for key in KEYS})
+        spent = []
+        for _ in range(9):
+            start = time.process_time()
+            model.score_one(dict.fromkeys(KEYS, 0.5))
+            spent.append(time.process_time() - start)
+        return min(spent), len(pickle.dumps(model))
+
+    (few, few_bytes), (many, many_bytes) = learned_factor(100), learned_factor(400)
+    assert many > 3 * few
+    assert many_bytes > 2 * few_bytes
+
+
+def test_detectors_take_one_sample_a_call_so_batches_are_for_stage_1_in_numpy() -> None:
+    used = (anomaly.LODA, anomaly.HalfSpaceTrees, anomaly.OneClassSVM, anomaly.GaussianScorer)
+    assert not [model.__name__ for model in used if hasattr(model, "score_many")]
+
+
+def test_half_space_trees_take_a_long_fault_for_normal_too() -> None:
+    trees = preprocessing.MinMaxScaler() | anomaly.HalfSpaceTrees(
+        n_trees=10, height=6, window_size=50, seed=1
+    )
+    for n in range(300):
+        trees.learn_one(poll(n))
+    found = trees.score_one(poll(300, 15.0))
+    for n in range(300):
+        trees.learn_one(poll(n, 15.0))
+    assert trees.score_one(poll(600, 15.0)) < found / 2
+
+
+def test_the_anomaly_module_can_be_imported_by_itself() -> None:
+    """0.26.0 fails right here, with a TypeError of csv.DictReader; in a process that holds none of it yet."""
+    assert subprocess.run([sys.executable, "-c", "from river import anomaly"], check=False).returncode == 0
+
+
+def test_neither_the_command_line_nor_core_alone_loads_river() -> None:
+    code = "import coldaisle.cli.main, coldaisle.core.twin, sys; sys.exit('river' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_an_ungated_model_takes_a_long_fault_for_normal_and_ours_does_not() -> None:

@@ -51,16 +51,8 @@ def ack(settings: Settings, name: str, note: str, dry_run: bool, form: str) -> N
     \b
     coldaisle alerts ack a-3f2c --note "on my way"
     """
-    import uuid
-
-    from coldaisle.cli import columns, output, words
+    from coldaisle.cli import judging
     from coldaisle.cli.client import Client
-    from coldaisle.v1.alerts_pb2 import AcknowledgeAlertRequest
 
-    request = AcknowledgeAlertRequest(
-        name=words.named("alerts", name), note=note, request_id=str(uuid.uuid4()), validate_only=dry_run
-    )
     with Client(settings) as client:
-        alert = client.call(client.alerts.AcknowledgeAlert, request)
-    output.emit(form, alert, [alert], columns.ALERTS, lambda each: each.name)
-    output.note("nothing was changed (--dry-run)" if dry_run else f"recorded at @{alert.revision}")
+        judging.acknowledge(client, name, note, form, dry_run=dry_run)

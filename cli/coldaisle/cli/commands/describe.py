@@ -28,6 +28,11 @@ def describe(settings: Settings, kind: str, name: str, as_of: AsOf | None, form:
     coldaisle describe alert a-3f2c          the evidence, in words and numbers
     coldaisle describe run r-3f2c --as-of -1h
     """
+    show(settings, kind, name, as_of, form)
+
+
+def show(settings: Settings, kind: str, name: str, as_of: AsOf | None, form: str) -> None:
+    """Print one thing: told in lines, or whole in a machine's form."""
     from coldaisle.cli.client import Client
     from coldaisle.cli.output import emit
 

@@ -1,38 +1,23 @@
 """``coldaisle forecast``: what is coming."""
 
-import re
 from typing import TYPE_CHECKING
 
 import click
 
 from coldaisle.cli import options
 from coldaisle.cli.settings import Settings
+from coldaisle.cli.spans import Span
 
 if TYPE_CHECKING:
     from coldaisle.cli.client import Client
     from coldaisle.v1.forecasts_pb2 import Forecast, Outlook
-
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(m|h|d|w)")
-_SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-
-class Horizon(click.ParamType[int]):
-    """A span of time in seconds: ``90m``, ``12h``, ``7d``, ``2w``."""
-
-    name = "span"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        matched = _SPAN.fullmatch(str(value))
-        if matched is None:
-            self.fail(f"{value!r} is no span: write a number and m, h, d or w, such as 7d", param, ctx)
-        return round(float(matched[1]) * _SECONDS[matched[2]])
 
 
 @click.command(short_help="Tell what a metric will be, when it meets a limit, and how long parts may last.")
 @click.argument("asset")
 @click.argument("metric", required=False)
 @click.option("--limit", type=float, metavar="VALUE", help="Tell when this value will be met.")
-@click.option("--horizon", type=Horizon(), default="1d", show_default=True, help="How far: 1m to 14d.")
+@click.option("--horizon", type=Span(), default="1d", show_default=True, help="How far: 1m to 14d.")
 @options.output
 @click.pass_obj
 def forecast(

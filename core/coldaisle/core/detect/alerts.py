@@ -19,6 +19,9 @@ MAX_SIMILAR = 3
 STATISTICAL: frozenset[t.AlertKind] = frozenset({"novelty", "entity", "peer"})
 """Kinds that a person may call false: they are about what is usual. A limit holds whatever people say."""
 
+CORROBORATING: frozenset[t.AlertKind] = STATISTICAL | {"limit", "state"}
+"""Kinds that bear each other out on linked assets. Silence does not: a lost agent silences all it polled."""
+
 Key = tuple[str, str, str]
 """Asset, metric, and the name of the rule or kind."""
 
@@ -46,6 +49,7 @@ class Alerts:
         self._plant, self._overlays, self._learning, self._novelty = plant, overlays, learning, novelty
         self._machines = {key: AlertMachine.of(machine) for key, machine in state.machines.items()}
         self._open, self._earlier = state.open, state.earlier
+        self.escalate_related = 0
 
     def state(self) -> AlertsState:
         """What the constructor takes."""
@@ -80,20 +84,40 @@ class Alerts:
             machine.open(alert_id(fact, kind, key[1]))
             self._earlier[key] = (machine.alert, *self.earlier(key))[:MAX_SIMILAR]
             self._open[machine.alert] = (key, kind)
-            return [self.open(fact, key[0], key[1], kind, machine.alert, machine.severity, summary, evidence)]
+            said = self.open(
+                fact, key[0], key[1], kind, machine.alert, machine.severity, summary, evidence
+            )  # fmt: skip
+            machine.severity = "page" if len(said) > 1 else machine.severity
+            return said
         if change == "escalated":
+            self._plant.no_warning(machine.alert)
             return [Reaction(fact, t.AlertEscalated(machine.alert, machine.severity, summary, evidence))]
         return [self._close(fact, key, f"over: {summary}", evidence.value)]
 
     def open(
         self, fact: Fact, asset: str, metric: str, kind: t.AlertKind, alert: str, severity: t.Severity,
         summary: str, evidence: t.Evidence,
-    ) -> Reaction:  # fmt: skip
-        """An alert opened, by whichever way."""
+    ) -> list[Reaction]:  # fmt: skip
+        """An alert opened, by whichever way; linked ones may make a page of a warning."""
         self._plant.alert_opened(asset, alert, summary)
         suppressed = self._overlays.suppressing(asset, metric, kind, fact.time)
         body = t.AlertOpened(alert, asset, metric, kind, severity, summary, evidence, suppressed)
-        return Reaction(fact, body)
+        if severity != "warn" or suppressed or kind not in CORROBORATING:
+            return [Reaction(fact, body)]
+        return [Reaction(fact, body), *self._corroborated(fact, body)]
+
+    def _corroborated(self, fact: Fact, opened: t.AlertOpened) -> list[Reaction]:
+        """Each warning counts towards one page: a fault that many feel makes one, not one each."""
+        others = self._plant.related_warnings(opened.asset)
+        assets = dict.fromkeys(others.values())
+        if not self.escalate_related or len(assets) + 1 < self.escalate_related:
+            self._plant.warned(opened.asset, opened.alert)
+            return []
+        for alert in others:
+            self._plant.no_warning(alert)
+        named = ", ".join(f"{asset} [{alert}]" for alert, asset in others.items())
+        summary = f"{opened.summary}; page, for what is linked warns too: {named}"
+        return [Reaction(fact, t.AlertEscalated(opened.alert, "page", summary, opened.evidence))]
 
     def clear(self, fact: Fact, asset: str, alert: str, summary: str, value: float | None) -> Reaction:
         """An alert ended, by whichever way."""

@@ -76,7 +76,8 @@ class Detector:
             if silent or not isinstance(body, t.SamplesRecorded) or body.asset in assets:
                 reactions += self._judge(batch)
                 batch, assets, columns = [], set(), 0
-            reactions += [self._fall_silent(fact, asset, pulse) for asset, pulse in silent]
+            for asset, pulse in silent:
+                reactions += self._fall_silent(fact, asset, pulse)
             if not isinstance(body, t.SamplesRecorded):
                 reactions += self._take_in(fact)
             elif self._freshness.heard(body, fact.time):
@@ -122,6 +123,7 @@ class Detector:
 
     def _configure(self, config: t.DetectorConfigured) -> None:
         self._config = config
+        self._alerts.escalate_related = config.escalate_related
         self._rules: dict[tuple[str, str], tuple[t.LimitRule, ...]] = {}
         self._conditions = Conditions(
             config, self._plant, self._novelty, self._learning, self._alerts, self._peers, self._changes
@@ -146,7 +148,7 @@ class Detector:
             case t.DetectorConfigured() as config:
                 self._configure(config)
             case t.DeviceLost() as body if body.asset not in self._lost:
-                return [self._lose(fact, body)]
+                return self._lose(fact, body)
             case t.DeviceReached(asset=asset) if asset in self._lost:
                 alert = self._lost.pop(asset)
                 return [self._alerts.clear(fact, asset, alert, f"{asset} answers again", None)]
@@ -168,7 +170,7 @@ class Detector:
         if not isinstance(body, t.AssetLinked):
             self._rules = {key: rules for key, rules in self._rules.items() if key[0] != body.asset}
 
-    def _lose(self, fact: Fact, body: t.DeviceLost) -> Reaction:
+    def _lose(self, fact: Fact, body: t.DeviceLost) -> list[Reaction]:
         alert = self._lost[body.asset] = alert_id(fact, "unreachable", "")
         evidence = t.Evidence(
             "reachability", 0.0, 1.0, f"agent {body.agent} polls {body.address}", fact.time,
@@ -177,7 +179,7 @@ class Detector:
         summary = f"{body.asset} does not answer: {body.reason}"
         return self._alerts.open(fact, body.asset, "", "unreachable", alert, "warn", summary, evidence)
 
-    def _fall_silent(self, fact: Fact, asset: str, pulse: Pulse) -> Reaction:
+    def _fall_silent(self, fact: Fact, asset: str, pulse: Pulse) -> list[Reaction]:
         alert = self._freshness.alerts[asset] = alert_id(fact, "no_data", asset)
         seconds = (fact.time - pulse.time) / NANOSECONDS
         reference = f"a poll every {pulse.period_seconds:.0f} s, {self._config.stale_seconds:g} s allowed"

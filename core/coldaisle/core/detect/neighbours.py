@@ -11,7 +11,8 @@ MAX_UPSTREAM_ALERTS = 5
 class PlantState(Struct, frozen=True):
     """All that a neighbourhood knows: kinds, attributes, targets, open alerts and places by asset.
 
-    ``learned`` are open alerts that no longer keep their asset's models from learning.
+    ``learned`` are open alerts that no longer keep their asset's models from learning. ``warnings`` are open
+    ones, each with its asset, that somebody hears and that made no page yet.
     """
 
     kinds: dict[str, str] = {}
@@ -20,13 +21,14 @@ class PlantState(Struct, frozen=True):
     open_alerts: dict[str, dict[str, str]] = {}
     places: dict[str, str] = {}
     learned: dict[str, None] = {}
+    warnings: dict[str, str] = {}
 
 
 class Neighbourhood:
     """A small fold of asset and alert events; enough to say what an asset depends on and how that is."""
 
     def __init__(self, state: PlantState | None = None) -> None:
-        self.state = state or PlantState({}, {}, {}, {}, {}, {})
+        self.state = state or PlantState({}, {}, {}, {}, {}, {}, {})
         self._kinds, self._attributes = self.state.kinds, self.state.attributes
         self._links, self._open = self.state.links, self.state.open_alerts
         self._places = self.state.places
@@ -80,6 +82,24 @@ class Neighbourhood:
         """Forget it again."""
         self._open.get(asset, {}).pop(alert, None)
         self.state.learned.pop(alert, None)
+        self.no_warning(alert)
+
+    def warned(self, asset: str, alert: str) -> None:
+        """The open alert is a warning."""
+        self.state.warnings[alert] = asset
+
+    def no_warning(self, alert: str) -> None:
+        """It made a page, or it ended: it counts no more."""
+        self.state.warnings.pop(alert, None)
+
+    def related_warnings(self, asset: str) -> dict[str, str]:
+        """Warnings on assets linked directly to this one, either way: alert to asset, oldest first."""
+        own = self._links.get(asset, {})
+        return {
+            alert: other
+            for alert, other in self.state.warnings.items()
+            if other in own or asset in self._links.get(other, ())
+        }
 
     def alert_learned(self, alert: str) -> None:
         """The open alert is about a new normal."""

@@ -214,7 +214,7 @@ class DetectorConfigured(Struct, frozen=True, gc=False):
     What came later is off at 0, so that old histories mean what they meant: silence of a source for
     ``stale_seconds`` is an alert; an open alert that nobody judged is learned after ``learn_after_seconds``;
     ``flap_cycles`` raisings in an hour make one flapping alert; ``peer_deviations`` from the others of its
-    kind in the same place make an alert.
+    kind in the same place make an alert; warnings on ``escalate_related`` assets that are linked make a page.
     """
 
     limits: tuple[LimitRule, ...]
@@ -233,6 +233,7 @@ class DetectorConfigured(Struct, frozen=True, gc=False):
     learn_after_seconds: float = 0.0
     flap_cycles: int = 0
     peer_deviations: float = 0.0
+    escalate_related: int = 0
 
 
 class EvidenceDetail(Struct, frozen=True, gc=False):

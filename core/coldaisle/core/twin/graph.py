@@ -23,9 +23,9 @@ def dependency_graph(twin: Twin) -> "DiGraph[str]":
     return graph
 
 
-def dependents(twin: Twin, asset: str) -> list[str]:
-    """Everything that depends on the asset, directly or not, by name. Redundancy is not weighed here."""
+def dependents(twin: Twin, *assets: str) -> list[str]:
+    """Everything that depends on the assets, directly or not, by name. Redundancy is not weighed here."""
     import networkx
 
     graph = dependency_graph(twin)
-    return sorted(networkx.descendants(graph, asset)) if asset in graph else []
+    return sorted({each for asset in assets if asset in graph for each in networkx.descendants(graph, asset)})

@@ -6,18 +6,23 @@ from typing import Any
 
 import grpc
 
-from coldaisle.core.events.types import AlertAcknowledged
+from coldaisle.core.events.types import AlertAcknowledged, AnyEvent, FeedbackGiven, Verdict
 from coldaisle.core.store import EventStore, LiveTwin
 from coldaisle.core.twin import Alert, Twin
 from coldaisle.server.convert import alert_message
-from coldaisle.server.deciding import check_request_id, record
-from coldaisle.server.errors import NotFound
+from coldaisle.server.deciding import check_request_id, checked_text, record
+from coldaisle.server.errors import InvalidRequest, NotFound
 from coldaisle.server.moments import Moments
 from coldaisle.server.paging import keep, page_of, parse_filter, resource_id
 from coldaisle.server.watching import Watchers, resume_after
 from coldaisle.v1 import alerts_pb2, alerts_pb2_grpc
 
-FILTER_FIELDS = ("state", "severity", "asset", "kind", "metric")
+FILTER_FIELDS = ("state", "severity", "asset", "kind", "metric", "suppressed", "verdict")
+_VERDICTS: dict[int, Verdict] = {
+    alerts_pb2.VERDICT_CONFIRMED: "confirmed",
+    alerts_pb2.VERDICT_FALSE: "false",
+    alerts_pb2.VERDICT_EXPECTED: "expected",
+}
 
 
 class AlertService(alerts_pb2_grpc.AlertServiceServicer):
@@ -51,6 +56,8 @@ class AlertService(alerts_pb2_grpc.AlertServiceServicer):
                 "asset": lambda alert: (alert.asset,),
                 "kind": lambda alert: (alert.kind,),
                 "metric": lambda alert: (alert.metric,),
+                "suppressed": lambda alert: ("yes" if alert.suppressed_by else "no",),
+                "verdict": lambda alert: (alert.feedback or "none",),
             },
         )
         page, next_token = page_of(
@@ -73,8 +80,28 @@ class AlertService(alerts_pb2_grpc.AlertServiceServicer):
         """Note that a person took notice."""
         check_request_id(request.request_id)
         alert = _alert(await self._moments.now(), request.name)
-        if not request.validate_only and not alert.acknowledged:
-            body = AlertAcknowledged(alert.id, request.note)
+        body = AlertAcknowledged(alert.id, checked_text(request.note, "note"))
+        return await self._said(request, None if alert.acknowledged else body)
+
+    async def JudgeAlert(  # noqa: N802 - the API's name
+        self, request: alerts_pb2.JudgeAlertRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> alerts_pb2.Alert:
+        """Note what a person says of it; a verdict may be changed, the newest counts."""
+        check_request_id(request.request_id)
+        verdict = _VERDICTS.get(request.verdict)
+        if verdict is None:
+            raise InvalidRequest("verdict", "missing; say CONFIRMED, FALSE or EXPECTED")
+        alert = _alert(await self._moments.now(), request.name)
+        body = FeedbackGiven(alert.id, verdict, checked_text(request.note, "note"))
+        return await self._said(request, None if alert.feedback == verdict else body)
+
+    async def _said(
+        self,
+        request: alerts_pb2.AcknowledgeAlertRequest | alerts_pb2.JudgeAlertRequest,
+        body: AnyEvent | None,
+    ) -> alerts_pb2.Alert:
+        """Record what is new, and answer the alert as it is then."""
+        if body is not None and not request.validate_only:
             position = await record(self._store, body, request.request_id, time.time_ns())
             await self._live.at_least(position)
         twin = self._live.current

@@ -13,7 +13,7 @@ from coldaisle.core.twin import ENDED_RUN_STATES, Run, Twin
 from coldaisle.core.twin.model import Playbook
 from coldaisle.playbooks import decide, make_plan, read_playbook
 from coldaisle.server.convert import json_text, plan_message, run_message
-from coldaisle.server.deciding import record, recorded_before, run_id
+from coldaisle.server.deciding import chosen_id, record, recorded_before
 from coldaisle.server.errors import InvalidRequest, NotFound
 from coldaisle.server.moments import Moments
 from coldaisle.server.paging import keep, page_of, parse_filter, resource_id
@@ -60,7 +60,7 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
     ) -> playbooks_pb2.Run:
         """Propose a run; with validate_only answer the plan alone."""
         now, twin = time.time_ns(), await self._moments.now()
-        run = run_id(request.request_id, now)
+        run = chosen_id("r", request.request_id, now)
         if run in twin.runs:
             return self._run_message(run)
         plan = _plan(twin, request, now)
