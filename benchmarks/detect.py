@@ -62,7 +62,8 @@ class Hall:
         self.state = NoveltyState()
         self.state.reserve(SERIES)
         copies = SERIES // LEARNED_SERIES
-        self.state.records.words[:SERIES] = np.tile(few.records.words[:LEARNED_SERIES], (copies, 1))
+        learned = few.records.octets[:, :LEARNED_SERIES]
+        self.state.records.octets[:, :SERIES] = np.tile(learned, (copies, 1))
 
     def advance(self) -> int:
         """The time of the next step, UTC seconds."""

@@ -11,15 +11,15 @@ from coldaisle.core.detect.records import (
     AVERAGES,
     CENTRE,
     MEANS,
+    OCTET,
     PROFILE,
-    SEEN_BYTE,
-    SLOTS,
     SMOOTH,
     SQUARE,
     VARIANCES,
-    WORDS,
+    Facts,
     Ints,
     Records,
+    Rows,
     Singles,
 )  # fmt: skip
 
@@ -118,21 +118,24 @@ def logarithm_of_root(x: Singles, out: Singles) -> None:
     np.multiply(x.view(np.int32), _MANTISSA * _HALF_LN_2, out=out, dtype=np.float32, casting="unsafe")
 
 
-def season(records: Records, columns: Singles, q: Singles, y: Singles, weight: Singles, slot: Ints) -> None:
+def season(
+    records: Records, rows: Rows, facts: Facts, columns: Singles, q: Singles, y: Singles,
+    weight: Singles, slot: Ints,
+) -> None:  # fmt: skip
     """Rows 4 and 5: the distance from what is usual in this hour, and its average; 0 in an unseen hour.
 
-    The records' profiles are changed in place.
+    The records' profiles and the facts are changed in place.
     """
-    profile, place = _place(records, slot)
+    profile, place = _place(records, rows, slot)
     usual = profile[place]
     residual = np.subtract(y, usual, out=q[4])
     smooth = columns[SMOOTH]
-    if records.known.all():
+    if facts.known.all():
         smooth += weight[5] * (residual - smooth)
         q[5] = smooth
         profile[place] = usual + weight[6] * residual
         return
-    seen = count_sample(records, slot)
+    seen = count_sample(facts, slot)
     rate = np.maximum(weight[6], np.float32(1) / (seen + 1).astype(np.float32))
     profile[place] = usual + rate * residual
     known = (seen > 0).astype(np.float32)
@@ -141,28 +144,32 @@ def season(records: Records, columns: Singles, q: Singles, y: Singles, weight: S
     np.multiply(known, smooth, out=q[5])
 
 
-def _place(records: Records, slot: Ints) -> tuple[Singles, "Ints | slice"]:
+def _place(records: Records, rows: Rows, slot: Ints) -> tuple[Singles, Rows]:
     """Where this hour's usual values are; a view where the hour is the same for all, as after a poll."""
+    word = PROFILE + slot
+    octet, place = word // OCTET, word % OCTET
     if len(slot) == 1:
-        return records.words[:, PROFILE + int(slot[0])], slice(None)
-    return records.words.reshape(-1), np.arange(len(records)) * WORDS + (PROFILE + slot)
+        return records.octets[octet[0], :, place[0]], rows
+    if isinstance(rows, slice):
+        rows = np.arange(rows.start, rows.stop)
+    return records.octets.reshape(-1), (octet * len(records) + rows) * OCTET + place
 
 
-def count_sample(records: Records, slot: Ints) -> Ints:
+def count_sample(facts: Facts, slot: Ints) -> Ints:
     """How many samples of this hour each series had before, at most 9; counts this one."""
-    rows = np.arange(len(records))
-    byte, shift = SEEN_BYTE + (slot >> 1), (slot & 1) << 2
-    held = records.bytes[rows, byte]
+    rows = np.arange(len(facts.steps))
+    byte, shift = slot >> 1, (slot & 1) << 2
+    held = facts.seen[rows, byte]
     seen = (held >> shift.astype(np.uint8)) & 15
     more = seen < MAX_SEEN
-    records.bytes[rows, byte] = held + (more.astype(np.uint8) << shift.astype(np.uint8))
+    facts.seen[rows, byte] = held + (more.astype(np.uint8) << shift.astype(np.uint8))
     for row in np.flatnonzero(seen == MAX_SEEN - 1).tolist():
-        halves = records.bytes[row, SEEN_BYTE : SEEN_BYTE + SLOTS // 2]
-        records.known[row] = bool(((halves & 15) == MAX_SEEN).all() and ((halves >> 4) == MAX_SEEN).all())
+        halves = facts.seen[row]
+        facts.known[row] = bool(((halves & 15) == MAX_SEEN).all() and ((halves >> 4) == MAX_SEEN).all())
     before: Ints = seen.astype(np.int64)
     return before
 
 
-def seen_in(records: Records, row: int, slot: int) -> int:
+def seen_in(facts: Facts, row: int, slot: int) -> int:
     """How many samples of this hour the series had, at most 9."""
-    return int(records.bytes[row, SEEN_BYTE + (slot >> 1)] >> ((slot & 1) << 2)) & 15
+    return int(facts.seen[row, slot >> 1] >> ((slot & 1) << 2)) & 15

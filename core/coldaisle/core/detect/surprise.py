@@ -7,9 +7,8 @@ forget slowly, but for the value's own: that one is the record that pages.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from coldaisle.core.detect.records import ENVELOPE, HIGH, LOW, SURPRISE, Ints, Singles
+from coldaisle.core.detect.records import ENVELOPE, HIGH, LOW, SURPRISE, Indices, Ints, Singles
 
 WEIGHTS = (1.25, 0.5, 1.0, 1.25, 0.5, 0.375, 0.5, 0.25, 1.0)
 IGNORED_STEPS = 10
@@ -24,15 +23,16 @@ HALF_SCORE = np.float32(0.3)
 
 _WEIGHTS = np.array(WEIGHTS, np.float32)[:, None]
 _EARLY = np.array([EARLY_VALUE_STEPS] + [EARLY_STEPS] * 8, np.float32)
+_NONE = np.zeros(0, np.intp)
 _KEPT = np.float32(FORGET_PER_STEP * FORGET_EVERY_STEPS / 2)
-Indices = NDArray[np.intp]
 
 
 @dataclass(slots=True)
 class Surprise:
     """The series of a block that left some range: ``columns`` in the block, ``shares`` (9, m).
 
-    ``outside`` are the columns whose value left its own range, ``record`` how far.
+    ``outside`` are the columns whose value left its own range, ``record`` how far; ``changed``, some of them
+    twice, those whose ranges are no longer what they were.
     """
 
     columns: Indices
@@ -40,6 +40,7 @@ class Surprise:
     score: Singles
     outside: Indices
     record: Singles
+    changed: Indices
 
 
 def value_record(columns: Singles, y: Singles, steps: Ints, youngest: int) -> tuple[Indices, Singles]:
@@ -61,14 +62,16 @@ def surprised(columns: Singles, q: Singles, steps: Ints, youngest: int, fading: 
     """
     low, high, own = columns[LOW], columns[HIGH], columns[SURPRISE]
     places, surprise = _measure(low, high, q, steps, youngest)
-    _forget(low[1:], high[1:], steps)
+    due = _forget(low[1:], high[1:], steps)
     _extend(low, high, q, places)
     records = int(np.searchsorted(places[0], 1))
     outside, record = places[1][:records], surprise[:records]
     own[outside] = np.maximum(own[outside], record)
     shares = _shares(own, (places[0][records:], places[1][records:]), surprise[records:])
     own[...] = 0
-    return Surprise(*shares, _onset(columns[ENVELOPE], *shares, fading), outside, record)
+    begun = np.flatnonzero(steps <= IGNORED_STEPS) if youngest <= IGNORED_STEPS else _NONE
+    changed = np.concatenate((places[1], due, begun))
+    return Surprise(*shares, _onset(columns[ENVELOPE], *shares, fading), outside, record, changed)
 
 
 def _measure(
@@ -108,13 +111,14 @@ def _extend(low: Singles, high: Singles, q: Singles, places: tuple[Indices, Indi
     low[places] = np.minimum(low[places], new)
 
 
-def _forget(low: Singles, high: Singles, steps: Ints) -> None:
-    """Every 64th step, 64 steps' worth: cheaper, and less is rounded away."""
+def _forget(low: Singles, high: Singles, steps: Ints) -> Indices:
+    """Every 64th step, 64 steps' worth: cheaper, and less is rounded away. Gives those that forgot."""
     due = np.flatnonzero(steps & (FORGET_EVERY_STEPS - 1) == 0)
     if len(due):
         shrink = (high[:, due] - low[:, due]) * _KEPT
         high[:, due] -= shrink
         low[:, due] += shrink
+    return due
 
 
 def _shares(own: Singles, places: tuple[Indices, Indices], surprise: Singles) -> tuple[Indices, Singles]:
