@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from coldaisle.core.detect.records import COLUMNS, OCTET, RUNNING, Indices, Ints, Records, Rows, Singles
-
-PADDING = 16
-"""A row of columns must not be a power of two long: turning a block would hit few lines of the cache."""
+from coldaisle.core.detect.records import COLUMNS, OCTET, RUNNING, STATISTICS, Indices, Ints, Records, Rows, Singles
 
 _QUAD = 4
 _OCTETS = COLUMNS // OCTET
@@ -16,16 +13,21 @@ class Room:
     """Room for the columns of so many series at most, used again for each block."""
 
     def __init__(self, series: int) -> None:
-        self._columns = np.empty((COLUMNS, series + PADDING), np.float32)
+        self._columns = np.empty(COLUMNS * series, np.float32)
+        self._statistics = np.empty(len(STATISTICS) * series, np.float32)
         self._octets = np.empty((_OCTETS, series, OCTET), np.float32)
         self._quads = np.empty((RUNNING // _QUAD, series, _QUAD), np.float32)
 
     def read(self, records: Records, rows: Rows, count: int) -> Singles:
-        """The columns of these ``count`` series, shape (32, count); valid until the next call."""
-        columns = self._columns[:, :count]
+        """The columns of these ``count`` series, shape (32, count), contiguous; valid until the next call."""
+        columns = self._columns[: COLUMNS * count].reshape(COLUMNS, count)
         octets = records.octets[:_OCTETS, rows] if isinstance(rows, slice) else self._gather(records, rows)
         columns.reshape(_OCTETS, OCTET, count)[...] = octets.transpose(0, 2, 1)
         return columns
+
+    def statistics(self, count: int) -> Singles:
+        """Room for the statistics of so many series, shape (9, count), contiguous."""
+        return self._statistics[: len(STATISTICS) * count].reshape(-1, count)
 
     def write(self, records: Records, rows: Rows, columns: Singles, changed: Indices) -> None:
         """Put back the running values of all, and the other columns of those that ``changed``."""

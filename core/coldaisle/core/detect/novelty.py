@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coldaisle.core.detect import following, surprise
-from coldaisle.core.detect.columns import PADDING, Room
+from coldaisle.core.detect.columns import Room
 from coldaisle.core.detect.records import (
     CENTRE,
     HIGH,
@@ -37,8 +37,10 @@ from coldaisle.core.detect.records import (
     Singles,
 )  # fmt: skip
 
-BLOCK_SERIES = 8_192
-"""Series worked on at once: their columns stay in the cache, and numpy's calls cost little for each."""
+BLOCK_SERIES = 8_000
+"""Series worked on at once: their columns stay in the cache, and numpy's calls cost little for each.
+
+No power of two: the columns of one series would meet in few lines of the cache."""
 
 MIN_STEP_SECONDS = 240
 MAX_AWAITING = 255
@@ -79,7 +81,6 @@ class NoveltyState:
     def __init__(self) -> None:
         self.records = Records.empty(0)
         self._room = Room(BLOCK_SERIES)
-        self._statistics = np.empty((len(STATISTICS), BLOCK_SERIES + PADDING), np.float32)
 
     def reserve(self, series_count: int) -> None:
         """Make room for this many series; doubles, so that growing costs little."""
@@ -169,7 +170,7 @@ class NoveltyState:
         new.tell_past(found)
         facts, columns, steps = new.facts, new.columns, new.steps
         awaited = np.flatnonzero(facts.awaiting)
-        y, q = _mean(new, awaited), self._statistics[:, : len(new.y)]
+        y, q = _mean(new, awaited), self._room.statistics(len(new.y))
         q[0] = new.y
         span = new.times - facts.times
         weight = following.weights(_periods(span, steps, new.youngest))
