@@ -26,8 +26,8 @@ from coldaisle.core.detect.records import (
 PERIOD_SECONDS = 300
 MAX_PERIODS = 4.0
 DAY_SECONDS = 86_400
-ALPHAS = (0.3, 0.05, 0.01, 0.1, 0.02, 0.15, 0.1, 0.002)
-"""Three averages; variation fast and slow; smoothed residual; profile; winsorised mean and variance."""
+ALPHAS = (0.3, 0.05, 0.01, 0.1, 0.02, 0.002, 0.15, 0.1)
+"""Three averages; means and variances, fast, slow and winsorised; smoothed residual; profile."""
 
 ONSET_GAIN = 0.013422618604342462
 """exp(1/75) - 1: what the envelope loses in a period, against a memory of 75."""
@@ -59,54 +59,46 @@ def follow(
 
     Rows 4 and 5 come from ``season``. ``steps``: taken before this one; ``youngest``: the least of them.
     """
-    averages = columns[AVERAGES]
-    distance = y - averages
-    distance *= weight[0:3]
-    averages += distance
-    q[1:4] = averages
-    square = columns[SQUARE]
+    means, variances, square = columns[: MEANS.stop], columns[VARIANCES], columns[SQUARE]
+    floor, bound = _floor(y, origin, square), _bound(columns[CENTRE], origin, square)
+    if youngest < LEARNED_STEPS:
+        bound[steps <= WINSORISE_FROM_STEPS] = np.inf
+        weight = np.tile(weight, len(y) // weight.shape[1])
+        np.maximum(weight[CENTRE], np.float32(1) / (steps + 1).astype(np.float32), out=weight[CENTRE])
+    distance = y - means
+    _clip(distance[CENTRE], bound)
+    moved = distance * weight[: MEANS.stop]
+    means += moved
+    moved[MEANS] *= distance[MEANS]
+    variances += moved[MEANS]
+    variances *= np.float32(1) - weight[MEANS]
+    q[1:4] = means[AVERAGES]
+    logarithm_of_root(variances[:2] + floor, q[6:8])
+    np.sqrt(square, out=q[8])
+
+
+def _floor(y: Singles, origin: Singles, square: Singles) -> Singles:
+    """What is added to a variance before its logarithm: keeps a constant from minus infinity."""
     raw = y + origin
     raw *= raw
     raw *= np.float32(1e-12)
     raw += square * np.float32(1e-4)
     raw += np.float32(1e-12)
-    _vary(columns, q, y, raw, weight[3:5])
-    _winsorise(columns, y, origin, weight[7], steps, youngest)
-    np.sqrt(square, out=q[8])
+    return raw
 
 
-def _vary(columns: Singles, q: Singles, y: Singles, floor: Singles, weight: Singles) -> None:
-    """Logarithms of two moving standard deviations; the floor keeps a constant from minus infinity."""
-    means, variances = columns[MEANS], columns[VARIANCES]
-    distance = y - means
-    moved = distance * weight
-    means += moved
-    moved *= distance
-    variances += moved
-    variances *= np.float32(1) - weight
-    logarithm_of_root(variances + floor, q[6:8])
-
-
-def _winsorise(
-    columns: Singles, y: Singles, origin: Singles, weight: Singles, steps: Ints, youngest: int
-) -> None:
-    """A mean and a variance that no single sample can carry away."""
-    centre, square = columns[CENTRE], columns[SQUARE]
+def _bound(centre: Singles, origin: Singles, square: Singles) -> Singles:
+    """How far a sample may move the winsorised mean and variance: no single one can carry them away."""
     bound = np.sqrt(square)
     bound += np.float32(1e-9)
     bound += np.abs(centre + origin) * np.float32(1e-6)
     bound *= np.float32(WINSORISE_DEVIATIONS)
-    if youngest < LEARNED_STEPS:
-        bound[steps <= WINSORISE_FROM_STEPS] = np.inf
-        weight = np.maximum(weight, np.float32(1) / (steps + 1).astype(np.float32))
-    distance = y - centre
+    return bound
+
+
+def _clip(distance: Singles, bound: Singles) -> None:
     np.minimum(distance, bound, out=distance)
     np.maximum(distance, np.negative(bound, out=bound), out=distance)
-    moved = distance * weight
-    centre += moved
-    moved *= distance
-    square += moved
-    square *= np.float32(1) - weight
 
 
 def logarithm_of_root(x: Singles, out: Singles) -> None:
@@ -131,16 +123,16 @@ def season(
     residual = np.subtract(y, usual, out=q[4])
     smooth = columns[SMOOTH]
     if facts.known.all():
-        smooth += weight[5] * (residual - smooth)
+        smooth += weight[6] * (residual - smooth)
         q[5] = smooth
-        profile[place] = usual + weight[6] * residual
+        profile[place] = usual + weight[7] * residual
         return
     seen = count_sample(facts, slot)
-    rate = np.maximum(weight[6], np.float32(1) / (seen + 1).astype(np.float32))
+    rate = np.maximum(weight[7], np.float32(1) / (seen + 1).astype(np.float32))
     profile[place] = usual + rate * residual
     known = (seen > 0).astype(np.float32)
     residual *= known
-    smooth += known * (weight[5] * (residual - smooth))
+    smooth += known * (weight[6] * (residual - smooth))
     np.multiply(known, smooth, out=q[5])
 
 

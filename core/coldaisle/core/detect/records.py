@@ -6,8 +6,8 @@ after the other are turned into columns and back at little more than the price o
 ==========  ==========================================================================================
 words       what
 ==========  ==========================================================================================
-0 to 10     running values: three averages, smoothed residual, mean and variance of two spans,
-            winsorised mean and variance, envelope of the score
+0 to 10     running values: three averages; means of two spans and the winsorised one; their three
+            variances; smoothed residual, envelope of the score
 11          the last value
 12, 13      what awaits the next step: sum of the values, largest surprise of a value
 14 to 31    lowest, then highest, of each of the nine statistics
@@ -43,11 +43,11 @@ STATISTICS = (
 SLOTS = 24
 
 AVERAGES = slice(0, 3)
-SMOOTH = 3
-MEANS = slice(4, 6)
-VARIANCES = slice(6, 8)
-CENTRE, SQUARE = 8, 9
-ENVELOPE = 10
+MEANS = slice(3, 6)
+CENTRE = 5
+VARIANCES = slice(6, 9)
+SQUARE = 8
+SMOOTH, ENVELOPE = 9, 10
 LAST = 11
 SUM, SURPRISE = 12, 13
 LOW = slice(14, 23)
@@ -62,6 +62,10 @@ FACTS = 4
 """The octet of what is known of a series beside its columns: words 32 to 39."""
 
 PROFILE = 40
+
+
+_LINE = 16
+"""Words of a cache line."""
 
 
 class Facts:
@@ -93,8 +97,10 @@ class Records:
 
     @classmethod
     def empty(cls, count: int) -> "Records":
-        """Records of series that had no sample yet."""
-        return cls(np.zeros((WORDS // OCTET, count, OCTET), np.float32))
+        """Records of series that had no sample yet; no octet lies across two cache lines."""
+        room = np.zeros(count * WORDS + _LINE, np.float32)
+        first = -(room.ctypes.data // room.itemsize) % _LINE
+        return cls(room[first : first + count * WORDS].reshape(WORDS // OCTET, count, OCTET))
 
     @classmethod
     def of_words(cls, words: Singles) -> "Records":

@@ -121,9 +121,11 @@ def _forget(low: Singles, high: Singles, steps: Ints) -> Indices:
     """Every 64th step, 64 steps' worth: cheaper, and less is rounded away. Gives those that forgot."""
     due = np.flatnonzero(steps & (FORGET_EVERY_STEPS - 1) == 0)
     if len(due):
-        lowest, highest = low.take(due, axis=1), high.take(due, axis=1)
+        places = due + np.arange(0, low.size, len(steps))[:, None]
+        low, high = low.reshape(-1), high.reshape(-1)
+        lowest, highest = low[places], high[places]
         shrink = (highest - lowest) * _KEPT
-        high[:, due], low[:, due] = highest - shrink, lowest + shrink
+        high[places], low[places] = highest - shrink, lowest + shrink
     return due
 
 
