@@ -5,6 +5,8 @@ function of it, dt / (dt + tau), which needs no exponential and so is the same o
 MAX_PERIODS it weighs no more, so that a gap leaves the state nearly as it was.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from coldaisle.core.detect.records import (
@@ -35,6 +37,7 @@ ONSET_GAIN = 0.013422618604342462
 WINSORISE_FROM_STEPS = 100
 WINSORISE_DEVIATIONS = 5.0
 MAX_SEEN = 9
+MAX_KNOWN_SPANS = 64
 LEARNED_STEPS = 500
 """From here on the winsorised mean's weight is the constant one."""
 
@@ -43,13 +46,27 @@ _HALF_LN_2 = np.float32(0.5 * 0.6931472)
 _MANTISSA = np.float32(2.0**-23)
 
 
-def weights(spans: Singles) -> Singles:
+def weights(span: Ints) -> Singles:
     """Weights of one sample, shape (9, n): those of ALPHAS, then what the envelope loses.
 
-    ``spans``: periods since the step before, shape (n,), or (1,) where all are equal.
+    ``span``: seconds since the step before, shape (n,); where all are equal the shape is (9, 1).
     """
-    gained = _GAINS * spans
-    return gained / (gained + np.float32(1))
+    if (span == span[0]).all():
+        return _weights_after(int(span[0]))
+    return _weights(span)
+
+
+@lru_cache(maxsize=MAX_KNOWN_SPANS)
+def _weights_after(seconds: int) -> Singles:
+    return _weights(np.array([seconds]))
+
+
+def _weights(span: Ints) -> Singles:
+    periods = span.astype(np.float32)
+    periods /= np.float32(PERIOD_SECONDS)
+    gained = _GAINS * np.minimum(periods, np.float32(MAX_PERIODS), out=periods)
+    weights: Singles = gained / (gained + np.float32(1))
+    return weights
 
 
 def follow(

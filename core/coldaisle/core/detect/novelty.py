@@ -37,7 +37,7 @@ from coldaisle.core.detect.records import (
     Singles,
 )  # fmt: skip
 
-BLOCK_SERIES = 8_000
+BLOCK_SERIES = 12_000
 """Series worked on at once: their columns stay in the cache, and numpy's calls cost little for each.
 
 No power of two: the columns of one series would meet in few lines of the cache."""
@@ -173,7 +173,9 @@ class NoveltyState:
         y, q = _mean(new, awaited), self._room.statistics(len(new.y))
         q[0] = new.y
         span = new.times - facts.times
-        weight = following.weights(_periods(span, steps, new.youngest))
+        if not new.youngest:
+            span[steps == 0] = following.PERIOD_SECONDS
+        weight = following.weights(span)
         following.follow(columns, q, y, facts.origins.astype(np.float32), weight, steps, new.youngest)
         following.season(self.records, new.rows, facts, columns, q, y, weight, _slots(new.times))
         seen = surprise.surprised(columns, q, steps, new.youngest, weight[8])
@@ -226,21 +228,10 @@ def _mean(new: _Samples, awaited: Indices) -> Singles:
     return total
 
 
-def _periods(span: Ints, steps: Ints, youngest: int) -> Singles:
-    """The span since the last step in sampling periods, shape (1,) where all are equal."""
-    if not youngest:
-        span = np.where(steps == 0, following.PERIOD_SECONDS, span)
-    if (span == span[0]).all():
-        span = span[:1]
-    periods: Singles = span.astype(np.float32)
-    periods /= np.float32(following.PERIOD_SECONDS)
-    return np.minimum(periods, np.float32(following.MAX_PERIODS), out=periods)
-
-
 def _slots(times: Ints) -> Ints:
     """The hour of the day, shape (1,) where all are equal."""
     if (times == times[0]).all():
-        times = times[:1]
+        return np.array([int(times[0]) % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS])
     slots: Ints = times % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS
     return slots
 
