@@ -1,10 +1,11 @@
 """How fast detection is: stage 1 on many series, the model of an asset; and what it finds, beside peers.
 
 Stage 1 is measured in the state in which it is nearly always: every hour of the day known, a few samples in
-a hundred outside a range, series of many ages (each forgets at its own steps). Peers (``pysad``, ``streamad``, ``rrcf``, river's own detectors) run with their
-defaults on the whole Numenta Anomaly Benchmark, where they and its data are at hand; ADTK is no peer
-here: it has no streaming detector. pysad and streamad want numpy < 2, so they can only be installed where
-river is older than ours; the dependency group ``bench`` holds the others.
+a hundred outside a range, series of many ages (each forgets at its own steps). Peers (``pysad``,
+``streamad``, ``rrcf``, river's own detectors) run with their defaults on the whole Numenta Anomaly Benchmark,
+where they and its data are at hand; ADTK is no peer here: it has no streaming detector. pysad and streamad
+want numpy < 2, so they can only be installed where river is older than ours; the dependency group ``bench``
+holds the others.
 """
 
 import importlib

@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from coldaisle.core.detect.records import COLUMNS, OCTET, RUNNING, STATISTICS, Indices, Ints, Records, Rows, Singles
+from coldaisle.core.detect.records import (
+    COLUMNS,
+    OCTET,
+    RUNNING,
+    STATISTICS,
+    Indices,
+    Ints,
+    Records,
+    Rows,
+    Singles,
+)
 
 _QUAD = 4
 _OCTETS = COLUMNS // OCTET

@@ -109,7 +109,7 @@ class Records:
         return cls(np.array(octets, np.float32, order="C"))
 
     def __len__(self) -> int:
-        return self.octets.shape[1]
+        return len(self.facts.octet)
 
     def words(self, rows: Rows) -> Singles:
         """Copies of some, one a row; shape (n, 64)."""
@@ -117,7 +117,8 @@ class Records:
 
     def word(self, word: int, rows: Ints) -> Floats:
         """One word of some, in double precision."""
-        return self.octets[word // OCTET, rows, word % OCTET].astype(np.float64)
+        words: Floats = self.octets[word // OCTET, rows, word % OCTET].astype(np.float64)
+        return words
 
     def record(self, row: int) -> Singles:
         """A copy of one, shape (64,)."""

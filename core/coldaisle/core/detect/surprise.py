@@ -76,9 +76,7 @@ def surprised(columns: Singles, q: Singles, steps: Ints, youngest: int, fading: 
     return Surprise(*shares, _onset(columns[ENVELOPE], *shares, fading), outside, record, changed)
 
 
-def _measure(
-    low: Singles, high: Singles, q: Singles, steps: Ints, youngest: int
-) -> tuple[Indices, Singles]:
+def _measure(low: Singles, high: Singles, q: Singles, steps: Ints, youngest: int) -> tuple[Indices, Singles]:
     """Which statistics of which series are outside their ranges, and how far; ranges begin.
 
     Places are those in the flat array: several times faster than pairs of indices.
@@ -129,9 +127,7 @@ def _forget(low: Singles, high: Singles, steps: Ints) -> Indices:
     return due
 
 
-def _shares(
-    own: Singles, statistic: Indices, column: Indices, surprise: Singles
-) -> tuple[Indices, Singles]:
+def _shares(own: Singles, statistic: Indices, column: Indices, surprise: Singles) -> tuple[Indices, Singles]:
     """The series that left a range, and what each statistic gives to their scores."""
     left = own > 0
     left[column] = True
@@ -146,7 +142,7 @@ def _shares(
 def _onset(envelope: Singles, found: Indices, shares: Singles, fading: Singles) -> Singles:
     """The score: the sum, in a fixed order, less what was there before. One alarm for an event, not one for
     each of its samples."""
-    total = np.add.accumulate(shares)[-1]
+    total: Singles = np.add.accumulate(shares)[-1]
     before = envelope[found]
     envelope *= np.float32(1) - fading
     envelope[found] = np.maximum(envelope[found], total)
