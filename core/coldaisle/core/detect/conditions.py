@@ -187,7 +187,7 @@ class Conditions:
         if not warn and page < self._page:
             return None
         severity: t.Severity = "page" if page >= self._page and age >= MIN_PAGE_SECONDS else "warn"
-        highest = float(found.high[sample.column]) + float(self._novelty.records.origins[sample.series])
+        highest = float(found.high[sample.column]) + float(self._novelty.records.facts.origins[sample.series])
         return line_severity(sample.metric, sample.value, highest, severity)
 
     def _held_score(self, machine: AlertMachine, sample: Sample) -> float:
@@ -201,7 +201,7 @@ class Conditions:
             return 0.0
         measured, span = np.array([outside], np.float32), np.array([high - low], np.float32)
         early = np.array([EARLY_VALUE_STEPS], np.float32)
-        record = float(relative(measured, span, held.steps.astype(np.int64), early)[0])
+        record = float(relative(measured, span, held.facts.steps.astype(np.int64), early)[0])
         return record / (record + float(HALF_SCORE))
 
     def _tell_novelty(
@@ -226,7 +226,7 @@ class Conditions:
         return reactions
 
     def _past(self, sample: Sample, found: Novelty, time: int) -> describe.Past:
-        origin = float(self._novelty.records.origins[sample.series])
+        origin = float(self._novelty.records.facts.origins[sample.series])
         steps = int(found.steps[sample.column])
         page = self._config.novelty_page_score
         damped = max(steps - 10, 1)

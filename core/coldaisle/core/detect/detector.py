@@ -200,7 +200,7 @@ class Detector:
         seconds = [polled.fact.time // NANOSECONDS for polled in batch for _ in polled.samples]
         self._novelty.reserve(len(self._series))
         self._reopen(batch)
-        before = self._novelty.records.part(series).words
+        before = self._novelty.records.words(series)
         found = self._novelty.update(series, values, np.array(seconds, np.int64))
         deviations = self._novelty.deviation(series)
         hot = set(self._conditions.surprising(found))

@@ -5,29 +5,31 @@ function of it, dt / (dt + tau), which needs no exponential and so is the same o
 MAX_PERIODS it weighs no more, so that a gap leaves the state nearly as it was.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from coldaisle.core.detect.records import (
     AVERAGES,
     CENTRE,
     MEANS,
+    OCTET,
     PROFILE,
-    SEEN_BYTE,
-    SLOTS,
     SMOOTH,
     SQUARE,
     VARIANCES,
-    WORDS,
+    Facts,
     Ints,
     Records,
+    Rows,
     Singles,
 )  # fmt: skip
 
 PERIOD_SECONDS = 300
 MAX_PERIODS = 4.0
 DAY_SECONDS = 86_400
-ALPHAS = (0.3, 0.05, 0.01, 0.1, 0.02, 0.15, 0.1, 0.002)
-"""Three averages; variation fast and slow; smoothed residual; profile; winsorised mean and variance."""
+ALPHAS = (0.3, 0.05, 0.01, 0.1, 0.02, 0.002, 0.15, 0.1)
+"""Three averages; means and variances, fast, slow and winsorised; smoothed residual; profile."""
 
 ONSET_GAIN = 0.013422618604342462
 """exp(1/75) - 1: what the envelope loses in a period, against a memory of 75."""
@@ -35,6 +37,7 @@ ONSET_GAIN = 0.013422618604342462
 WINSORISE_FROM_STEPS = 100
 WINSORISE_DEVIATIONS = 5.0
 MAX_SEEN = 9
+MAX_KNOWN_SPANS = 64
 LEARNED_STEPS = 500
 """From here on the winsorised mean's weight is the constant one."""
 
@@ -43,13 +46,27 @@ _HALF_LN_2 = np.float32(0.5 * 0.6931472)
 _MANTISSA = np.float32(2.0**-23)
 
 
-def weights(spans: Singles) -> Singles:
+def weights(span: Ints) -> Singles:
     """Weights of one sample, shape (9, n): those of ALPHAS, then what the envelope loses.
 
-    ``spans``: periods since the step before, shape (n,), or (1,) where all are equal.
+    ``span``: seconds since the step before, shape (n,); where all are equal the shape is (9, 1).
     """
-    gained = _GAINS * spans
-    return gained / (gained + np.float32(1))
+    if (span == span[0]).all():
+        return _weights_after(int(span[0]))
+    return _weights(span)
+
+
+@lru_cache(maxsize=MAX_KNOWN_SPANS)
+def _weights_after(seconds: int) -> Singles:
+    return _weights(np.array([seconds]))
+
+
+def _weights(span: Ints) -> Singles:
+    periods = span.astype(np.float32)
+    periods /= np.float32(PERIOD_SECONDS)
+    gained = _GAINS * np.minimum(periods, np.float32(MAX_PERIODS), out=periods)
+    weights: Singles = gained / (gained + np.float32(1))
+    return weights
 
 
 def follow(
@@ -59,54 +76,46 @@ def follow(
 
     Rows 4 and 5 come from ``season``. ``steps``: taken before this one; ``youngest``: the least of them.
     """
-    averages = columns[AVERAGES]
-    distance = y - averages
-    distance *= weight[0:3]
-    averages += distance
-    q[1:4] = averages
-    square = columns[SQUARE]
+    means, variances, square = columns[: MEANS.stop], columns[VARIANCES], columns[SQUARE]
+    floor, bound = _floor(y, origin, square), _bound(columns[CENTRE], origin, square)
+    if youngest < LEARNED_STEPS:
+        bound[steps <= WINSORISE_FROM_STEPS] = np.inf
+        weight = np.tile(weight, len(y) // weight.shape[1])
+        np.maximum(weight[CENTRE], np.float32(1) / (steps + 1).astype(np.float32), out=weight[CENTRE])
+    distance = y - means
+    _clip(distance[CENTRE], bound)
+    moved = distance * weight[: MEANS.stop]
+    means += moved
+    moved[MEANS] *= distance[MEANS]
+    variances += moved[MEANS]
+    variances *= np.float32(1) - weight[MEANS]
+    q[1:4] = means[AVERAGES]
+    logarithm_of_root(variances[:2] + floor, q[6:8])
+    np.sqrt(square, out=q[8])
+
+
+def _floor(y: Singles, origin: Singles, square: Singles) -> Singles:
+    """What is added to a variance before its logarithm: keeps a constant from minus infinity."""
     raw = y + origin
     raw *= raw
     raw *= np.float32(1e-12)
     raw += square * np.float32(1e-4)
     raw += np.float32(1e-12)
-    _vary(columns, q, y, raw, weight[3:5])
-    _winsorise(columns, y, origin, weight[7], steps, youngest)
-    np.sqrt(square, out=q[8])
+    return raw
 
 
-def _vary(columns: Singles, q: Singles, y: Singles, floor: Singles, weight: Singles) -> None:
-    """Logarithms of two moving standard deviations; the floor keeps a constant from minus infinity."""
-    means, variances = columns[MEANS], columns[VARIANCES]
-    distance = y - means
-    moved = distance * weight
-    means += moved
-    moved *= distance
-    variances += moved
-    variances *= np.float32(1) - weight
-    logarithm_of_root(variances + floor, q[6:8])
-
-
-def _winsorise(
-    columns: Singles, y: Singles, origin: Singles, weight: Singles, steps: Ints, youngest: int
-) -> None:
-    """A mean and a variance that no single sample can carry away."""
-    centre, square = columns[CENTRE], columns[SQUARE]
+def _bound(centre: Singles, origin: Singles, square: Singles) -> Singles:
+    """How far a sample may move the winsorised mean and variance: no single one can carry them away."""
     bound = np.sqrt(square)
     bound += np.float32(1e-9)
     bound += np.abs(centre + origin) * np.float32(1e-6)
     bound *= np.float32(WINSORISE_DEVIATIONS)
-    if youngest < LEARNED_STEPS:
-        bound[steps <= WINSORISE_FROM_STEPS] = np.inf
-        weight = np.maximum(weight, np.float32(1) / (steps + 1).astype(np.float32))
-    distance = y - centre
+    return bound
+
+
+def _clip(distance: Singles, bound: Singles) -> None:
     np.minimum(distance, bound, out=distance)
     np.maximum(distance, np.negative(bound, out=bound), out=distance)
-    moved = distance * weight
-    centre += moved
-    moved *= distance
-    square += moved
-    square *= np.float32(1) - weight
 
 
 def logarithm_of_root(x: Singles, out: Singles) -> None:
@@ -118,51 +127,58 @@ def logarithm_of_root(x: Singles, out: Singles) -> None:
     np.multiply(x.view(np.int32), _MANTISSA * _HALF_LN_2, out=out, dtype=np.float32, casting="unsafe")
 
 
-def season(records: Records, columns: Singles, q: Singles, y: Singles, weight: Singles, slot: Ints) -> None:
+def season(
+    records: Records, rows: Rows, facts: Facts, columns: Singles, q: Singles, y: Singles,
+    weight: Singles, slot: Ints,
+) -> None:  # fmt: skip
     """Rows 4 and 5: the distance from what is usual in this hour, and its average; 0 in an unseen hour.
 
-    The records' profiles are changed in place.
+    The records' profiles and the facts are changed in place.
     """
-    profile, place = _place(records, slot)
+    profile, place = _place(records, rows, slot)
     usual = profile[place]
     residual = np.subtract(y, usual, out=q[4])
     smooth = columns[SMOOTH]
-    if records.known.all():
-        smooth += weight[5] * (residual - smooth)
+    if facts.known.all():
+        smooth += weight[6] * (residual - smooth)
         q[5] = smooth
-        profile[place] = usual + weight[6] * residual
+        profile[place] = usual + weight[7] * residual
         return
-    seen = count_sample(records, slot)
-    rate = np.maximum(weight[6], np.float32(1) / (seen + 1).astype(np.float32))
+    seen = count_sample(facts, slot)
+    rate = np.maximum(weight[7], np.float32(1) / (seen + 1).astype(np.float32))
     profile[place] = usual + rate * residual
     known = (seen > 0).astype(np.float32)
     residual *= known
-    smooth += known * (weight[5] * (residual - smooth))
+    smooth += known * (weight[6] * (residual - smooth))
     np.multiply(known, smooth, out=q[5])
 
 
-def _place(records: Records, slot: Ints) -> tuple[Singles, "Ints | slice"]:
+def _place(records: Records, rows: Rows, slot: Ints) -> tuple[Singles, Rows]:
     """Where this hour's usual values are; a view where the hour is the same for all, as after a poll."""
+    word = PROFILE + slot
+    octet, place = word // OCTET, word % OCTET
     if len(slot) == 1:
-        return records.words[:, PROFILE + int(slot[0])], slice(None)
-    return records.words.reshape(-1), np.arange(len(records)) * WORDS + (PROFILE + slot)
+        return records.octets[octet[0], :, place[0]], rows
+    if isinstance(rows, slice):
+        rows = np.arange(rows.start, rows.stop)
+    return records.octets.reshape(-1), (octet * len(records) + rows) * OCTET + place
 
 
-def count_sample(records: Records, slot: Ints) -> Ints:
+def count_sample(facts: Facts, slot: Ints) -> Ints:
     """How many samples of this hour each series had before, at most 9; counts this one."""
-    rows = np.arange(len(records))
-    byte, shift = SEEN_BYTE + (slot >> 1), (slot & 1) << 2
-    held = records.bytes[rows, byte]
+    rows = np.arange(len(facts.steps))
+    byte, shift = slot >> 1, (slot & 1) << 2
+    held = facts.seen[rows, byte]
     seen = (held >> shift.astype(np.uint8)) & 15
     more = seen < MAX_SEEN
-    records.bytes[rows, byte] = held + (more.astype(np.uint8) << shift.astype(np.uint8))
+    facts.seen[rows, byte] = held + (more.astype(np.uint8) << shift.astype(np.uint8))
     for row in np.flatnonzero(seen == MAX_SEEN - 1).tolist():
-        halves = records.bytes[row, SEEN_BYTE : SEEN_BYTE + SLOTS // 2]
-        records.known[row] = bool(((halves & 15) == MAX_SEEN).all() and ((halves >> 4) == MAX_SEEN).all())
+        halves = facts.seen[row]
+        facts.known[row] = bool(((halves & 15) == MAX_SEEN).all() and ((halves >> 4) == MAX_SEEN).all())
     before: Ints = seen.astype(np.int64)
     return before
 
 
-def seen_in(records: Records, row: int, slot: int) -> int:
+def seen_in(facts: Facts, row: int, slot: int) -> int:
     """How many samples of this hour the series had, at most 9."""
-    return int(records.bytes[row, SEEN_BYTE + (slot >> 1)] >> ((slot & 1) << 2)) & 15
+    return int(facts.seen[row, slot >> 1] >> ((slot & 1) << 2)) & 15

@@ -53,7 +53,7 @@ class Learning:
     def held_range(self, alert: str) -> Records | None:
         """The record as it was before the alert, None when it is learned already."""
         held = self._held.get(alert)
-        return _record(held.record) if held is not None and held.record else None
+        return Records.of_words(_words(held.record)) if held is not None and held.record else None
 
     def overdue(self, alert: str, time: int, seconds: float) -> bool:
         """Whether the alert has been open, and nothing was said of it, for so long."""
@@ -75,9 +75,10 @@ class Learning:
         held = self._held.pop(alert, None)
         if held is None or not held.record:
             return
-        words = novelty.records.words[held.series]
+        words = novelty.records.record(held.series)
         ranges = words[LOW.start : HIGH.stop].astype("<f4").tobytes()
-        words[_USUAL] = _record(held.record).words[0, _USUAL]
+        words[_USUAL] = _words(held.record)[_USUAL]
+        novelty.records.set_record(held.series, words)
         self._spans[alert] = (held.series, ranges)
         if len(self._spans) > MAX_SPANS:
             del self._spans[next(iter(self._spans))]
@@ -88,9 +89,10 @@ class Learning:
             return
         series, ranges = self._spans.pop(alert)
         low, high = np.frombuffer(ranges, "<f4").reshape(2, -1)
-        words = novelty.records.words[series]
+        words = novelty.records.record(series)
         words[LOW], words[HIGH] = np.minimum(words[LOW], low), np.maximum(words[HIGH], high)
+        novelty.records.set_record(series, words)
 
 
-def _record(data: bytes) -> Records:
-    return Records(np.frombuffer(data, "<f4").astype(np.float32).reshape(1, -1))
+def _words(data: bytes) -> Singles:
+    return np.frombuffer(data, "<f4").astype(np.float32)

@@ -15,12 +15,11 @@ The same samples give the same bits, however they are cut into calls: each serie
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coldaisle.core.detect import following, surprise
+from coldaisle.core.detect.columns import Room
 from coldaisle.core.detect.records import (
     CENTRE,
-    COLUMNS,
     HIGH,
     LAST,
     LOW,
@@ -29,18 +28,19 @@ from coldaisle.core.detect.records import (
     SQUARE,
     STATISTICS,
     SUM,
-    WORDS,
+    Facts,
     Floats,
+    Indices,
     Ints,
     Records,
+    Rows,
     Singles,
 )  # fmt: skip
 
-BLOCK_SERIES = 8_192
-"""Series worked on at once: their columns stay in the cache, and numpy's calls cost little for each."""
+BLOCK_SERIES = 12_000
+"""Series worked on at once: their columns stay in the cache, and numpy's calls cost little for each.
 
-PADDING = 16
-"""A row of columns must not be a power of two long: turning a block would hit few lines of the cache."""
+No power of two: the columns of one series would meet in few lines of the cache."""
 
 MIN_STEP_SECONDS = 240
 MAX_AWAITING = 255
@@ -63,7 +63,7 @@ class Novelty:
     steps: Ints
     low: Singles
     high: Singles
-    parts: list[tuple[NDArray[np.intp], Singles]]
+    parts: list[tuple[Indices, Singles]]
 
     def shares(self, sample: int) -> list[float]:
         """What each statistic gave to the score of this sample."""
@@ -80,178 +80,163 @@ class NoveltyState:
 
     def __init__(self) -> None:
         self.records = Records.empty(0)
-        self._columns = np.empty((COLUMNS, BLOCK_SERIES + PADDING), np.float32)
-        self._statistics = np.empty((len(STATISTICS), BLOCK_SERIES + PADDING), np.float32)
+        self._room = Room(BLOCK_SERIES)
 
     def reserve(self, series_count: int) -> None:
         """Make room for this many series; doubles, so that growing costs little."""
         room = len(self.records)
         if series_count > room:
-            wider = np.zeros((max(1_024, 2 * room, series_count), WORDS), np.float32)
-            wider[:room] = self.records.words
-            self.records = Records(wider)
+            wider = Records.empty(max(1_024, 2 * room, series_count))
+            wider.octets[:, :room] = self.records.octets
+            self.records = wider
 
     def deviation(self, series: Ints) -> Floats:
         """How many standard deviations the last value lies from its winsorised mean, per series."""
-        words = self.records.words[series].astype(np.float64)
-        spread = np.sqrt(words[:, SQUARE])
-        distance = np.abs(words[:, LAST] - words[:, CENTRE])
+        last, centre, square = (self.records.word(word, series) for word in (LAST, CENTRE, SQUARE))
+        spread = np.sqrt(square)
+        distance = np.abs(last - centre)
         deviation: Floats = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 0)
         return deviation
 
     def first_time(self, series: int) -> int:
         """When the series' first sample was taken, UTC seconds."""
-        return int(self.records.first_times[series])
+        return int(self.records.facts.first_times[series])
 
     def usual(self, series: int, time: int) -> float | None:
         """What is usual at this hour (``time`` in UTC seconds); None in an hour never seen."""
         slot = time % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS
-        if not following.seen_in(self.records, series, slot):
+        if not following.seen_in(self.records.facts, series, slot):
             return None
-        return float(self.records.words[series, PROFILE + slot]) + float(self.records.origins[series])
+        at = np.array([series])
+        return float(self.records.word(PROFILE + slot, at)[0]) + float(self.records.facts.origins[series])
 
     def reopen(self, series: Ints) -> None:
         """Begin the ranges anew from the next sample: the series is known to mean something else now."""
-        self.records.steps[series] = np.minimum(self.records.steps[series], 1)
+        steps = self.records.facts.steps
+        steps[series] = np.minimum(steps[series], 1)
 
     def update(self, series: Ints, values: Floats, times: Ints) -> Novelty:
         """Take in one finite sample for each of these distinct series; ``times`` in UTC seconds."""
         count = len(series)
         score, value_score = np.zeros(count, np.float32), np.zeros(count, np.float32)
         low, high = np.empty(count, np.float32), np.empty(count, np.float32)
-        found = Novelty(score, value_score, np.zeros(count, np.int64), low, high, [])
+        found = Novelty(score, value_score, np.empty(count, np.int64), low, high, [])
         for start in range(0, count, BLOCK_SERIES):
-            part = slice(start, start + BLOCK_SERIES)
-            self._update_block(found, start, series[part], values[part], times[part])
+            part = slice(start, min(start + BLOCK_SERIES, count))
+            self._update_block(found, part, series[part], values[part], times[part])
         return found
 
-    def _update_block(self, found: Novelty, start: int, series: Ints, values: Floats, times: Ints) -> None:
+    def _update_block(self, found: Novelty, at: slice, series: Ints, values: Floats, times: Ints) -> None:
+        """Let those step whose time has come; the samples of the others are added to what awaits a step."""
         rows = _rows(series)
-        records = self.records.part(rows)
-        new = _begin(records, self._columns[:, : len(series)], values, times)
-        part = slice(start, start + len(series))
-        found.steps[part] = new.steps
-        found.low[part], found.high[part] = new.columns[LOW.start], new.columns[HIGH.start]
-        self._gather(found, start, new)
-        new.columns[LAST] = new.y
-        records.words[:, :COLUMNS] = new.columns.T
-        self.records.put(rows, records)
-
-    def _gather(self, found: Novelty, start: int, new: "_Samples") -> None:
-        """Add the samples to those that await a step; let those step whose time has come."""
-        span = new.times - new.records.times
-        due = span >= MIN_STEP_SECONDS
+        facts = self.records.facts_of(rows)
+        due = times - facts.times >= MIN_STEP_SECONDS
         if due.all():
-            self._step(found, start, new, span)
+            self._step(found, self._begin(rows, facts, at, values, times))
             return
-        due |= (new.steps == 0) | (new.records.awaiting == MAX_AWAITING)
-        rest, rows = np.flatnonzero(~due), np.flatnonzero(due)
-        if len(rest):
-            waiting = new.of(rest)
-            _await(found, start, waiting, rest)
-            new.put(rest, waiting)
-        if len(rows):
-            stepping = new.of(rows)
-            self._step(found, start, stepping, span[rows], rows)
-            new.put(rows, stepping)
+        due |= (facts.steps == 0) | (facts.awaiting == MAX_AWAITING)
+        for take_in, places in ((self._await, np.flatnonzero(~due)), (self._step, np.flatnonzero(due))):
+            if len(places):
+                some, here = series[places], at.start + places
+                facts = self.records.facts_of(some)
+                take_in(found, self._begin(some, facts, here, values[places], times[places]))
 
-    def _step(
-        self, found: Novelty, start: int, new: "_Samples", span: Ints, rows: Ints | None = None
-    ) -> None:
+    def _begin(self, rows: Rows, facts: Facts, at: Rows, values: Floats, times: Ints) -> "_Samples":
+        """The samples relative to their origins; a series' first sample is its origin."""
+        steps = facts.steps.astype(np.int64)
+        youngest = int(steps.min())
+        if not youngest:
+            new = (steps == 0) & (facts.awaiting == 0)
+            facts.origins[new] = values[new]
+            facts.first_times[new] = facts.times[new] = times[new]
+        columns = self._room.read(self.records, rows, len(steps))
+        distance = values - facts.origins
+        np.maximum(distance, -MAX_DISTANCE, out=distance)
+        y: Singles = np.minimum(distance, MAX_DISTANCE, out=distance).astype(np.float32)
+        columns[LAST] = y
+        return _Samples(rows, facts, columns, y, times, steps, youngest, at)
+
+    def _await(self, found: Novelty, new: "_Samples") -> None:
+        """Samples that come before their step: what leaves the value's range is noted, and kept for it."""
+        new.tell_past(found)
+        outside, record = surprise.value_record(new.columns, new.y, new.steps, new.youngest)
+        found.value_score[new.places(outside)] = record / (record + surprise.HALF_SCORE)
+        new.columns[SUM] += new.y
+        new.facts.awaiting[...] += 1
+        self._put(new, np.arange(len(new.y)))
+
+    def _step(self, found: Novelty, new: "_Samples") -> None:
         """One step of each series: the mean of what was gathered goes through all statistics."""
-        records, columns, steps = new.records, new.columns, new.steps
-        y, q = _mean(new), self._statistics[:, : len(new.y)]
+        new.tell_past(found)
+        facts, columns, steps = new.facts, new.columns, new.steps
+        awaited = np.flatnonzero(facts.awaiting)
+        y, q = _mean(new, awaited), self._room.statistics(len(new.y))
         q[0] = new.y
-        weight = following.weights(_periods(span, steps, new.youngest))
-        following.follow(columns, q, y, records.origins.astype(np.float32), weight, steps, new.youngest)
-        following.season(records, columns, q, y, weight, _slots(new.times))
+        span = new.times - facts.times
+        if not new.youngest:
+            span[steps == 0] = following.PERIOD_SECONDS
+        weight = following.weights(span)
+        following.follow(columns, q, y, facts.origins.astype(np.float32), weight, steps, new.youngest)
+        following.season(self.records, new.rows, facts, columns, q, y, weight, _slots(new.times))
         seen = surprise.surprised(columns, q, steps, new.youngest, weight[8])
-        records.times[...] = new.times
-        records.steps[...] = np.minimum(steps + 1, MAX_STEPS)
-        outside = (seen.outside if rows is None else rows[seen.outside]) + start
-        found.value_score[outside] = seen.record / (seen.record + surprise.HALF_SCORE)
-        places = (seen.columns if rows is None else rows[seen.columns]) + start
+        facts.times[...] = new.times
+        facts.steps[...] = np.minimum(steps + 1, MAX_STEPS)
+        found.value_score[new.places(seen.outside)] = seen.record / (seen.record + surprise.HALF_SCORE)
+        places = new.places(seen.columns)
         found.score[places] = seen.score
         found.parts.append((places, seen.shares))
+        self._put(new, np.concatenate((seen.changed, awaited)))
+
+    def _put(self, new: "_Samples", changed: Indices) -> None:
+        self._room.write(self.records, new.rows, new.columns, changed)
+        self.records.put_facts(new.rows, new.facts)
 
 
 @dataclass(slots=True)
 class _Samples:
-    """A block's new samples, with the records and columns that they change.
+    """A block's new samples, with the facts and columns that they change, and where they are in the call.
 
     ``youngest`` is the least of ``steps``: most blocks hold no young series, and need not look for them.
     """
 
-    records: Records
+    rows: Rows
+    facts: Facts
     columns: Singles
     y: Singles
     times: Ints
     steps: Ints
     youngest: int
+    at: Rows
 
-    def of(self, rows: Ints) -> "_Samples":
-        """Copies of some."""
-        records, columns, steps = self.records.part(rows), self.columns[:, rows], self.steps[rows]
-        return _Samples(records, columns, self.y[rows], self.times[rows], steps, int(steps.min()))
+    def places(self, columns: Indices) -> Indices:
+        """Where in the call these columns are."""
+        return columns + self.at.start if isinstance(self.at, slice) else self.at[columns]
 
-    def put(self, rows: Ints, changed: "_Samples") -> None:
-        """Put what ``of`` gave back into its place."""
-        self.records.put(rows, changed.records)
-        self.columns[:, rows] = changed.columns
-
-
-def _begin(records: Records, columns: Singles, values: Floats, times: Ints) -> _Samples:
-    """The samples relative to their origins; a series' first sample is its origin."""
-    steps = records.steps.astype(np.int64)
-    youngest = int(steps.min())
-    if not youngest:
-        new = (steps == 0) & (records.awaiting == 0)
-        records.origins[new] = values[new]
-        records.first_times[new] = records.times[new] = times[new]
-    columns[...] = records.words[:, :COLUMNS].T
-    distance = values - records.origins
-    y: Singles = np.clip(distance, -MAX_DISTANCE, MAX_DISTANCE, out=distance).astype(np.float32)
-    return _Samples(records, columns, y, times, steps, youngest)
+    def tell_past(self, found: Novelty) -> None:
+        """What is told of each series as it was before its sample."""
+        found.steps[self.at] = self.steps
+        found.low[self.at], found.high[self.at] = self.columns[LOW.start], self.columns[HIGH.start]
 
 
-def _await(found: Novelty, start: int, new: _Samples, rows: Ints) -> None:
-    """Samples that come before their step: what is outside the value's range is noted, and kept for it."""
-    outside, record = surprise.value_record(new.columns, new.y, new.steps, new.youngest)
-    found.value_score[rows[outside] + start] = record / (record + surprise.HALF_SCORE)
-    new.columns[SUM] += new.y
-    new.records.awaiting[...] += 1
-
-
-def _mean(new: _Samples) -> Singles:
+def _mean(new: _Samples, awaited: Indices) -> Singles:
     """The mean of the samples gathered since the last step; none awaits the next one then."""
-    if not new.records.awaiting.any():
+    if not len(awaited):
         return new.y
     total: Singles = new.columns[SUM] + new.y
-    total /= new.records.awaiting.astype(np.float32) + np.float32(1)
-    new.columns[SUM], new.records.awaiting[...] = 0, 0
+    total /= new.facts.awaiting.astype(np.float32) + np.float32(1)
+    new.columns[SUM], new.facts.awaiting[...] = 0, 0
     return total
-
-
-def _periods(span: Ints, steps: Ints, youngest: int) -> Singles:
-    """The span since the last step in sampling periods, shape (1,) where all are equal."""
-    if not youngest:
-        span = np.where(steps == 0, following.PERIOD_SECONDS, span)
-    if (span == span[0]).all():
-        span = span[:1]
-    periods: Singles = span.astype(np.float32)
-    periods /= np.float32(following.PERIOD_SECONDS)
-    return np.minimum(periods, np.float32(following.MAX_PERIODS), out=periods)
 
 
 def _slots(times: Ints) -> Ints:
     """The hour of the day, shape (1,) where all are equal."""
     if (times == times[0]).all():
-        times = times[:1]
+        return np.array([int(times[0]) % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS])
     slots: Ints = times % following.DAY_SECONDS * SLOTS // following.DAY_SECONDS
     return slots
 
 
-def _rows(series: Ints) -> NDArray[np.int64] | slice:
+def _rows(series: Ints) -> Rows:
     """A slice where the series lie one after the other: it saves copying them."""
     first, last = int(series[0]), int(series[-1])
     adjacent = last - first + 1 == len(series) and bool((series[1:] - series[:-1] == 1).all())

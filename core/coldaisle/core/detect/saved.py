@@ -18,10 +18,10 @@ from coldaisle.core.detect.neighbours import PlantState
 from coldaisle.core.detect.novelty import NoveltyState
 from coldaisle.core.detect.overlays import OverlayState
 from coldaisle.core.detect.peers import Standing
-from coldaisle.core.detect.records import RECORD_BYTES
+from coldaisle.core.detect.records import RECORD_BYTES, Records
 from coldaisle.core.events.types import DetectorConfigured
 
-REACTION_MEANING = 3
+REACTION_MEANING = 4
 """Raise it when the detector answers otherwise from the same state."""
 
 RIVER_VERSION = version("river")
@@ -51,7 +51,7 @@ decoder = msgspec.msgpack.Decoder(DetectorState)
 
 def pack_novelty(state: NoveltyState, series_count: int) -> bytes:
     """The records of the first ``series_count`` series, as they lie in memory on little-endian machines."""
-    return state.records.words[:series_count].tobytes()
+    return state.records.words(slice(0, series_count)).tobytes()
 
 
 def unpack_novelty(packed: bytes, series_count: int) -> NoveltyState:
@@ -61,5 +61,5 @@ def unpack_novelty(packed: bytes, series_count: int) -> NoveltyState:
                          f"not {len(packed)}")  # fmt: skip
     state = NoveltyState()
     state.reserve(series_count)
-    state.records.bytes[:series_count] = np.frombuffer(packed, np.uint8).reshape(series_count, RECORD_BYTES)
+    state.records.octets[:, :series_count] = Records.of_words(np.frombuffer(packed, np.float32)).octets
     return state

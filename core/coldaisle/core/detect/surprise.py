@@ -7,9 +7,8 @@ forget slowly, but for the value's own: that one is the record that pages.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from coldaisle.core.detect.records import ENVELOPE, HIGH, LOW, SURPRISE, Ints, Singles
+from coldaisle.core.detect.records import ENVELOPE, HIGH, LOW, SURPRISE, Indices, Ints, Singles
 
 WEIGHTS = (1.25, 0.5, 1.0, 1.25, 0.5, 0.375, 0.5, 0.25, 1.0)
 IGNORED_STEPS = 10
@@ -24,15 +23,16 @@ HALF_SCORE = np.float32(0.3)
 
 _WEIGHTS = np.array(WEIGHTS, np.float32)[:, None]
 _EARLY = np.array([EARLY_VALUE_STEPS] + [EARLY_STEPS] * 8, np.float32)
+_NONE = np.zeros(0, np.intp)
 _KEPT = np.float32(FORGET_PER_STEP * FORGET_EVERY_STEPS / 2)
-Indices = NDArray[np.intp]
 
 
 @dataclass(slots=True)
 class Surprise:
     """The series of a block that left some range: ``columns`` in the block, ``shares`` (9, m).
 
-    ``outside`` are the columns whose value left its own range, ``record`` how far.
+    ``outside`` are the columns whose value left its own range, ``record`` how far; ``changed``, some of them
+    twice, those whose ranges are no longer what they were.
     """
 
     columns: Indices
@@ -40,6 +40,7 @@ class Surprise:
     score: Singles
     outside: Indices
     record: Singles
+    changed: Indices
 
 
 def value_record(columns: Singles, y: Singles, steps: Ints, youngest: int) -> tuple[Indices, Singles]:
@@ -47,43 +48,49 @@ def value_record(columns: Singles, y: Singles, steps: Ints, youngest: int) -> tu
 
     The largest is kept for the step that follows.
     """
-    places, surprise = _measure(columns[LOW][:1], columns[HIGH][:1], y[None], steps, youngest)
-    _extend(columns[LOW], columns[HIGH], y[None], places)
-    found = places[1]
-    columns[SURPRISE, found] = np.maximum(columns[SURPRISE, found], surprise)
-    return found, surprise
+    low, high, own = columns[LOW][:1], columns[HIGH][:1], columns[SURPRISE]
+    places, surprise = _measure(low, high, y[None], steps, youngest)
+    _extend(low, high, y[None], places)
+    own[places] = np.maximum(own[places], surprise)
+    return places, surprise
 
 
 def surprised(columns: Singles, q: Singles, steps: Ints, youngest: int, fading: Singles) -> Surprise:
-    """Each statistic's surprise and the score; then ranges and envelope learn.
+    """Each statistic's surprise and the score; then ranges and envelope learn. ``columns`` and ``q`` are
+    contiguous.
 
     ``fading``: what the envelope loses, as a weight.
     """
     low, high, own = columns[LOW], columns[HIGH], columns[SURPRISE]
     places, surprise = _measure(low, high, q, steps, youngest)
-    _forget(low[1:], high[1:], steps)
+    due = _forget(low[1:], high[1:], steps)
     _extend(low, high, q, places)
-    records = int(np.searchsorted(places[0], 1))
-    outside, record = places[1][:records], surprise[:records]
+    records = int(places.searchsorted(len(steps)))
+    outside, record = places[:records], surprise[:records]
     own[outside] = np.maximum(own[outside], record)
-    shares = _shares(own, (places[0][records:], places[1][records:]), surprise[records:])
+    statistic, left = np.divmod(places, len(steps))
+    shares = _shares(own, statistic[records:], left[records:], surprise[records:])
     own[...] = 0
-    return Surprise(*shares, _onset(columns[ENVELOPE], *shares, fading), outside, record)
+    begun = np.flatnonzero(steps <= IGNORED_STEPS) if youngest <= IGNORED_STEPS else _NONE
+    changed = np.concatenate((left, due, begun))
+    return Surprise(*shares, _onset(columns[ENVELOPE], *shares, fading), outside, record, changed)
 
 
-def _measure(
-    low: Singles, high: Singles, q: Singles, steps: Ints, youngest: int
-) -> tuple[tuple[Indices, Indices], Singles]:
-    """Which statistics of which series are outside their ranges, and how far; ranges begin."""
+def _measure(low: Singles, high: Singles, q: Singles, steps: Ints, youngest: int) -> tuple[Indices, Singles]:
+    """Which statistics of which series are outside their ranges, and how far; ranges begin.
+
+    Places are those in the flat array: several times faster than pairs of indices.
+    """
     outside = q - high
     np.maximum(outside, low - q, out=outside)
     if youngest <= IGNORED_STEPS:
         begins = np.flatnonzero(steps <= IGNORED_STEPS)
         low[:, begins] = high[:, begins] = q[:, begins]
         outside[:, begins] = 0
-    places = np.divmod(np.flatnonzero(outside > 0), len(steps))
-    early = _EARLY[places[0]]
-    return places, relative(outside[places], high[places] - low[places], steps[places[1]], early)
+    places = np.flatnonzero(outside > 0)
+    statistic, column = np.divmod(places, len(steps))
+    span = high.reshape(-1)[places] - low.reshape(-1)[places]
+    return places, relative(outside.reshape(-1)[places], span, steps[column], _EARLY[statistic])
 
 
 def relative(outside: Singles, span: Singles, steps: Ints, early: Singles) -> Singles:
@@ -101,30 +108,33 @@ def relative(outside: Singles, span: Singles, steps: Ints, early: Singles) -> Si
     return surprise
 
 
-def _extend(low: Singles, high: Singles, q: Singles, places: tuple[Indices, Indices]) -> None:
+def _extend(low: Singles, high: Singles, q: Singles, places: Indices) -> None:
     """What is outside a range is in it from now on."""
-    new = q[places]
+    low, high, new = low.reshape(-1), high.reshape(-1), q.reshape(-1)[places]
     high[places] = np.maximum(high[places], new)
     low[places] = np.minimum(low[places], new)
 
 
-def _forget(low: Singles, high: Singles, steps: Ints) -> None:
-    """Every 64th step, 64 steps' worth: cheaper, and less is rounded away."""
+def _forget(low: Singles, high: Singles, steps: Ints) -> Indices:
+    """Every 64th step, 64 steps' worth: cheaper, and less is rounded away. Gives those that forgot."""
     due = np.flatnonzero(steps & (FORGET_EVERY_STEPS - 1) == 0)
     if len(due):
-        shrink = (high[:, due] - low[:, due]) * _KEPT
-        high[:, due] -= shrink
-        low[:, due] += shrink
+        places = due + np.arange(0, low.size, len(steps))[:, None]
+        low, high = low.reshape(-1), high.reshape(-1)
+        lowest, highest = low[places], high[places]
+        shrink = (highest - lowest) * _KEPT
+        high[places], low[places] = highest - shrink, lowest + shrink
+    return due
 
 
-def _shares(own: Singles, places: tuple[Indices, Indices], surprise: Singles) -> tuple[Indices, Singles]:
+def _shares(own: Singles, statistic: Indices, column: Indices, surprise: Singles) -> tuple[Indices, Singles]:
     """The series that left a range, and what each statistic gives to their scores."""
     left = own > 0
-    left[places[1]] = True
+    left[column] = True
     found = np.flatnonzero(left)
     shares = np.zeros((len(WEIGHTS), len(found)), np.float32)
     shares[0] = own[found]
-    shares[places[0], np.searchsorted(found, places[1])] = surprise
+    shares[statistic, found.searchsorted(column)] = surprise
     shares *= _WEIGHTS
     return found, shares
 
@@ -132,9 +142,7 @@ def _shares(own: Singles, places: tuple[Indices, Indices], surprise: Singles) ->
 def _onset(envelope: Singles, found: Indices, shares: Singles, fading: Singles) -> Singles:
     """The score: the sum, in a fixed order, less what was there before. One alarm for an event, not one for
     each of its samples."""
-    total = np.zeros(len(found), np.float32)
-    for share in shares:
-        total += share
+    total: Singles = np.add.accumulate(shares)[-1]
     before = envelope[found]
     envelope *= np.float32(1) - fading
     envelope[found] = np.maximum(envelope[found], total)
