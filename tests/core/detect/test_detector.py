@@ -109,13 +109,16 @@ def test_a_lost_device_opens_and_its_return_clears() -> None:
 
 
 def test_novelty_is_silent_on_the_first_day_and_finds_a_record_later() -> None:
-    """Ten days of a daily wave, polled each ten minutes, then twice the height it ever had."""
+    """Ten days of a daily wave, polled each ten minutes, then twice the height it ever had: one sample of it
+    warns, the second one pages."""
     wave = [20 + 2 * abs((n % 144) - 72) / 72 for n in range(1_440)]
     usual = [(n * 600.0, t.SamplesRecorded("pump", ("flow",), (v,))) for n, v in enumerate(wave)]
-    surprise = (1_440 * 600.0, t.SamplesRecorded("pump", ("flow",), (26.0,)))
-    (opened,) = bodies(Detector().react(history([configured(), *usual, surprise])))
+    surprise = [((1_440 + n) * 600.0, t.SamplesRecorded("pump", ("flow",), (26.0,))) for n in range(2)]
+    opened, escalated = bodies(Detector().react(history([configured(), *usual, *surprise])))
     assert isinstance(opened, t.AlertOpened)
-    assert (opened.kind, opened.severity) == ("novelty", "page")
+    assert (opened.kind, opened.severity) == ("novelty", "warn")
+    assert isinstance(escalated, t.AlertEscalated)
+    assert (escalated.alert, escalated.severity) == (opened.alert, "page")
     assert "above the highest" in opened.summary
     assert opened.evidence.novelty_shares[0][1] > 0
 
