@@ -178,7 +178,9 @@ class Watch:
     @classmethod
     def begun(cls, campaign: Campaign) -> "Watch":
         """A hall at its first moment, its inventory told, the detector configured."""
-        watch = cls(Recorder(campaign.seed, campaign.poll_seconds), TemplateReactor(), Detector(), Numbering())
+        watch = cls(
+            Recorder(campaign.seed, campaign.poll_seconds), TemplateReactor(), Detector(), Numbering()
+        )
         told = [configuration(), *inventory(watch.recorder.hall)]
         watch._see([*(Observation(watch.recorder.time, body) for body in told), *watch.recorder.first()])
         return watch

@@ -169,3 +169,26 @@ def test_another_process_with_another_hash_seed_says_the_same() -> None:
     }  # fmt: skip
     assert len(answers) == 1
     assert "AlertOpened" in answers.pop()
+
+
+def error_minute(at: float, lines: float) -> tuple[float, t.AnyEvent]:
+    metrics = ("log_lines_per_minute", 'log_new_error_lines_per_minute{template="t1"}')
+    return at, t.SamplesRecorded("rack-1", metrics, (lines, lines))
+
+
+def test_a_minute_of_log_lines_is_judged_though_it_ended_before_the_last_poll() -> None:
+    facts = history([configured(), *hall(), inlet(90, 22.0), error_minute(60, 3.0)])
+    (opened,) = bodies(Detector().react(facts))
+    assert isinstance(opened, t.AlertOpened)
+    assert (opened.asset, opened.kind) == ("rack-1", "state")
+
+
+def test_a_minute_of_log_lines_is_no_sign_of_life() -> None:
+    """The log reactor goes on to count nothing for half an hour after the last line."""
+    polls = [inlet(n * 10.0, 22.0) for n in range(10)]
+    silence = [(at, t.AssetObserved("crac-1", "crac")) for at in (400.0, 500.0)]
+    minutes = [error_minute(at, 0.0) for at in (420.0, 480.0)]
+    events = [*hall(), *polls, silence[0], *minutes, silence[1]]
+    (opened,) = bodies(Detector().react(history([configured(stale_seconds=120.0), *events])))
+    assert isinstance(opened, t.AlertOpened)
+    assert (opened.asset, opened.kind) == ("rack-1", "no_data")

@@ -25,6 +25,8 @@ NOVELTY_CLEAR_SECONDS = 600.0
 NANOSECONDS = 1_000_000_000
 MIN_PAGE_SECONDS = 86_400
 """Statistics page nobody in a series' first day, whatever the configured warm-up."""
+KNOWN_SECONDS = 5 * 86_400
+"""A past of fewer days is a poor measure: by so much more must it be left."""
 MIN_PAGE_SAMPLES, PAGE_WINDOW_SAMPLES = 2, 3
 """So many of the last ones must each be worth a page."""
 
@@ -187,29 +189,35 @@ class Conditions:
         if steps <= self._config.warmup_samples or age < self._config.warmup_seconds:
             return None
         if machine.alert:
-            return "page" if age >= MIN_PAGE_SECONDS and self._stays_far(machine, sample) else None
-        if not self._is_news(sample, found):
+            bar = _grown(self._page, age)
+            return "page" if age >= MIN_PAGE_SECONDS and self._stays_far(machine, sample, bar) else None
+        if not self._is_news(sample, found, age):
             return None
         highest = float(found.high[sample.column]) + float(self._novelty.records.origins[sample.series])
         return line_severity(sample.metric, sample.value, highest, "warn")
 
-    def _is_news(self, sample: Sample, found: Novelty) -> bool:
-        """Whether a surprise is more than how a coarse series is rounded."""
+    def _is_news(self, sample: Sample, found: Novelty, age: float) -> bool:
+        """Whether a surprise is more than how a coarse series is rounded, and great for its age."""
         origin = float(self._novelty.records.origins[sample.series])
         low, high = float(found.low[sample.column]), float(found.high[sample.column])
         taken = steps(sample.value, low + origin, high + origin, (origin,))
-        if taken.is_far or taken.is_first_change:
+        is_far = taken.is_far or taken.is_first_change
+        if is_far and found.value_score[sample.column] >= self._record_bar(age):
             return True
-        return taken.is_fine and bool(found.score[sample.column] >= self._warn)
+        return (is_far or taken.is_fine) and bool(found.score[sample.column] >= _grown(self._warn, age))
 
-    def _stays_far(self, machine: AlertMachine, sample: Sample) -> bool:
+    def _record_bar(self, age: float) -> float:
+        """The score of a value's own record that is an alert at this age of its series, in seconds."""
+        return max(float(self._page), min(_grown(self._warn, age), _grown(self._page, age)))
+
+    def _stays_far(self, machine: AlertMachine, sample: Sample, bar: float) -> bool:
         """Whether this sample pages, and enough of those before it."""
-        if not self._pages(machine, sample, sample.value):
+        if not self._pages(machine, sample, sample.value, bar):
             return False
         before = [value for _, value in machine.samples][1 - PAGE_WINDOW_SAMPLES :]
-        return 1 + sum(self._pages(machine, sample, value) for value in before) >= MIN_PAGE_SAMPLES
+        return 1 + sum(self._pages(machine, sample, value, bar) for value in before) >= MIN_PAGE_SAMPLES
 
-    def _pages(self, machine: AlertMachine, sample: Sample, value: float) -> bool:
+    def _pages(self, machine: AlertMachine, sample: Sample, value: float, bar: float) -> bool:
         """Whether the value's record pages, against the range as it stood when the alert opened."""
         held = self._learning.held_range(machine.alert)
         if held is None or is_about_lines(sample.metric):
@@ -222,7 +230,7 @@ class Conditions:
         measured, span = np.array([outside], np.float32), np.array([high - low], np.float32)
         early = np.array([EARLY_VALUE_STEPS], np.float32)
         record = float(relative(measured, span, held.steps.astype(np.int64), early)[0])
-        return record / (record + float(HALF_SCORE)) >= self._config.novelty_page_score
+        return record / (record + float(HALF_SCORE)) >= bar
 
     def _tell_novelty(
         self, change: Change, context: describe.Context, sample: Sample, found: Novelty,
@@ -248,7 +256,8 @@ class Conditions:
     def _past(self, sample: Sample, found: Novelty, time: int) -> describe.Past:
         origin = float(self._novelty.records.origins[sample.series])
         steps = int(found.steps[sample.column])
-        page = self._config.novelty_page_score
+        first = self._novelty.first_time(sample.series)
+        bar = self._record_bar(time / NANOSECONDS - first)
         damped = max(steps - 10, 1)
         early = (damped / (damped + EARLY_VALUE_STEPS)) ** 0.5
         return describe.Past(
@@ -257,7 +266,13 @@ class Conditions:
             describe.largest_shares(found.shares(sample.column)),
             float(found.low[sample.column]) + origin,
             float(found.high[sample.column]) + origin,
-            self._novelty.first_time(sample.series),
+            first,
             self._novelty.usual(sample.series, time // NANOSECONDS),
-            float(HALF_SCORE) * page / max(1 - page, 1e-9) / early,
+            float(HALF_SCORE) * bar / max(1 - bar, 1e-9) / early,
         )
+
+
+def _grown(score: np.float32, age_seconds: float) -> float:
+    """The score that stands for a surprise as much greater as the series is too young."""
+    surprise = float(score) / max(1 - float(score), 1e-9) * max(KNOWN_SECONDS / max(age_seconds, 1.0), 1.0)
+    return surprise / (1 + surprise)

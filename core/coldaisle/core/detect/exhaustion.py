@@ -5,6 +5,7 @@ hour are compared: the younger half of the last hours against the older. Twice a
 half fell on its own, and gone within a day if it goes on: then it is told long before the limit.
 """
 
+from math import inf
 from statistics import fmean
 
 from msgspec import Struct
@@ -17,8 +18,11 @@ KEPT_BUCKETS = 16
 HALF_SECONDS = BUCKET_SECONDS * KEPT_BUCKETS // 2
 """From the middle of the older half to that of the younger."""
 
-MIN_LEARNED_BUCKETS = 96 - KEPT_BUCKETS
-"""A day, with the hours that the first fall takes."""
+MIN_LEARNED_BUCKETS = 96 - 2 * KEPT_BUCKETS
+"""A day, with the hours that the first fall takes and those that it waits."""
+
+MIN_HALF_SHARE = 0.2
+"""Of the whole fall, that each half must have on its own: of an even ramp it is a half, of a step nothing."""
 
 FASTER_THAN_EVER = 1.5
 MAX_LEFT_SECONDS = 86_400.0
@@ -43,12 +47,14 @@ class Leak(Struct, frozen=True):
 
 
 class Level(Struct, array_like=True):
-    """The means of the last quarters of an hour, the one that is open, and the largest fall so far."""
+    """The means of the last quarters of an hour, the one that is open, the falls of the last hours, and the
+    largest of those before: a fall is learned late, or it would be its own excuse."""
 
     means: list[float]
     bucket: int
     total: float
     count: int
+    waiting: list[float] = []
     learned: int = 0
     largest: float = 0.0
 
@@ -73,24 +79,27 @@ class Level(Struct, array_like=True):
         return self._judged()
 
     def _judged(self) -> Leak | None:
-        """The fall from half to half; then it is learned."""
+        """The fall from half to half; the largest before it is that of hours ago."""
         half = len(self.means) // 2
         if len(self.means) < KEPT_BUCKETS:
             return None
         older, younger = self.means[:half], self.means[half:]
         fall = fmean(older) - fmean(younger)
-        before = self.largest
         self._learn(fall)
-        steady = _falls(older) and _falls(younger)
-        if self.learned <= MIN_LEARNED_BUCKETS or not steady or fall <= FASTER_THAN_EVER * before:
-            return Leak(max(fall, 0.0), before, float("inf"))
-        return Leak(fall, before, younger[-1] / fall * HALF_SECONDS)
+        least = MIN_HALF_SHARE * fall
+        is_steady = _fall(older) > least and _fall(younger) > least
+        is_new = self.learned > MIN_LEARNED_BUCKETS and fall > FASTER_THAN_EVER * self.largest
+        lasts = younger[-1] / fall * HALF_SECONDS if is_steady and is_new else inf
+        return Leak(fall, self.largest, lasts)
 
     def _learn(self, fall: float) -> None:
-        self.learned += 1
-        if self.learned > MIN_LEARNED_BUCKETS:
-            fall = min(fall, MAX_TAUGHT * self.largest)
-        self.largest = max(self.largest, fall)
+        self.waiting.append(fall)
+        if len(self.waiting) > KEPT_BUCKETS:
+            self.learned += 1
+            known = self.waiting.pop(0)
+            if self.learned > MIN_LEARNED_BUCKETS:
+                known = min(known, MAX_TAUGHT * self.largest)
+            self.largest = max(self.largest, known)
 
 
 def may_run_out(metric: str) -> bool:
@@ -98,6 +107,6 @@ def may_run_out(metric: str) -> bool:
     return metric.partition("{")[0].endswith(METRIC_ENDINGS)
 
 
-def _falls(means: list[float]) -> bool:
+def _fall(means: list[float]) -> float:
     half = len(means) // 2
-    return fmean(means[half:]) < fmean(means[:half])
+    return fmean(means[:half]) - fmean(means[half:])
