@@ -21,6 +21,9 @@ from coldaisle.agent.settings import AssetSettings
 from coldaisle.core.detect import Detector
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Observation
+from coldaisle.core.reactor import Reaction
+from coldaisle.core.templates import LOG_METRICS, TemplateReactor
+from coldaisle.core.templates.minutes import NEW_ERRORS
 from coldaisle.lab.faults import FAULT_KINDS, Fault
 from coldaisle.lab.hall import Hall
 from coldaisle.lab.history import Numbering
@@ -36,13 +39,17 @@ Truth = dict[str, frozenset[str]]
 """By asset, the metrics that are right to name; a name without labels stands for all its rows."""
 
 TEMPERATURES = {"supply_temperature_celsius", "return_temperature_celsius"}
-THERMAL = frozenset({"cooling_percent", "cooling_state", "alarm_active"} | TEMPERATURES)
+THERMAL = frozenset(
+    {"cooling_percent", "cooling_state", "alarm_active", "return_relative_humidity_percent"} | TEMPERATURES
+)
 INLET = frozenset({"inlet_temperature_celsius", "inlet_relative_humidity_percent"})
 LOAD = frozenset({"power_watts", "phase_current_amperes", "energy_kilowatt_hours_total"})
 UPS_OUTPUT = {"ups_output_current_amperes", "ups_output_power_watts", "ups_output_load_percent"}
 UPS_LOAD = frozenset(UPS_OUTPUT | {"ups_input_current_amperes", "ups_battery_remaining_minutes"})
 MEMORY = frozenset({"memory_available_bytes", "memory_used_ratio", "swap_used_bytes"})
-LOGS = frozenset({"log_lines", "log_lines_total", "log_template_lines"})
+LOGS = LOG_METRICS
+OWN_WORDS = frozenset({NEW_ERRORS})
+"""A device that complains of itself, in words never heard before, is rightly named by them."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +64,14 @@ class Trial:
 def _cooling(own: frozenset[str]) -> Callable[[Hall, str], Truth]:
     def truth(hall: Hall, crac: str) -> Truth:
         others = {name: THERMAL - {"alarm_active"} for name in hall.cracs}
-        return {**{rack.name: INLET for rack in hall.racks}, **others, crac: own}
+        return {**{rack.name: INLET for rack in hall.racks}, **others, crac: own | OWN_WORDS}
 
     return truth
 
 
 def _overload(hall: Hall, pdu: str) -> Truth:
     index = hall.pdus.index(pdu)
-    return {pdu: LOAD, hall.upses[index % 2]: UPS_LOAD, hall.racks[index // 2].name: INLET}
+    return {pdu: LOAD | OWN_WORDS, hall.upses[index % 2]: UPS_LOAD, hall.racks[index // 2].name: INLET}
 
 
 def _supply(hall: Hall, place: str) -> Truth:
@@ -159,25 +166,31 @@ class Campaign:
 
 
 class Watch:
-    """A recorded hall and the detector that follows it, as a server lets it."""
+    """A recorded hall, and log templates and detector that follow it, as a server lets them."""
 
-    def __init__(self, recorder: Recorder, detector: Detector, numbering: Numbering) -> None:
-        self.recorder, self.detector, self.numbering = recorder, detector, numbering
+    def __init__(
+        self, recorder: Recorder, templates: TemplateReactor, detector: Detector, numbering: Numbering
+    ) -> None:
+        self.recorder, self.templates, self.detector = recorder, templates, detector
+        self.numbering = numbering
         self._answers: list[Observation] = []
 
     @classmethod
     def begun(cls, campaign: Campaign) -> "Watch":
         """A hall at its first moment, its inventory told, the detector configured."""
-        watch = cls(Recorder(campaign.seed, campaign.poll_seconds), Detector(), Numbering())
+        watch = cls(
+            Recorder(campaign.seed, campaign.poll_seconds), TemplateReactor(), Detector(), Numbering()
+        )
         told = [configuration(), *inventory(watch.recorder.hall)]
         watch._see([*(Observation(watch.recorder.time, body) for body in told), *watch.recorder.first()])
         return watch
 
     def fork(self) -> "Watch":
         """The same at this moment, to go on apart."""
-        detector = Detector()
+        templates, detector = TemplateReactor(), Detector()
+        templates.load(self.templates.save())
         detector.load(self.detector.save())
-        other = Watch(self.recorder.fork(), detector, self.numbering.fork())
+        other = Watch(self.recorder.fork(), templates, detector, self.numbering.fork())
         other._answers = list(self._answers)
         return other
 
@@ -186,11 +199,17 @@ class Watch:
         return self._see(self.recorder.poll())
 
     def _see(self, observations: Sequence[Observation]) -> list[t.AnyEvent]:
-        """Its own answers are in the history too: the detector reads them with the next page."""
+        """What templates say is read at once, the detector's own answers with the next page."""
         facts = self.numbering.facts([*self._answers, *observations])
+        facts += self.numbering.facts(_answered(self.templates.react(facts)))
         reactions = self.detector.react(facts)
-        self._answers = [Observation(each.cause.time, each.body) for each in reactions]
+        self._answers = _answered(reactions)
         return [each.body for each in reactions]
+
+
+def _answered(reactions: Iterable[Reaction]) -> list[Observation]:
+    """Reactions as they come to stand in the history."""
+    return [Observation(each.cause.time if each.time is None else each.time, each.body) for each in reactions]
 
 
 def configuration() -> t.DetectorConfigured:

@@ -109,13 +109,16 @@ def test_a_lost_device_opens_and_its_return_clears() -> None:
 
 
 def test_novelty_is_silent_on_the_first_day_and_finds_a_record_later() -> None:
-    """Ten days of a daily wave, polled each ten minutes, then twice the height it ever had."""
+    """Ten days of a daily wave, polled each ten minutes, then twice the height it ever had: one sample of it
+    warns, the second one pages."""
     wave = [20 + 2 * abs((n % 144) - 72) / 72 for n in range(1_440)]
     usual = [(n * 600.0, t.SamplesRecorded("pump", ("flow",), (v,))) for n, v in enumerate(wave)]
-    surprise = (1_440 * 600.0, t.SamplesRecorded("pump", ("flow",), (26.0,)))
-    (opened,) = bodies(Detector().react(history([configured(), *usual, surprise])))
+    surprise = [((1_440 + n) * 600.0, t.SamplesRecorded("pump", ("flow",), (26.0,))) for n in range(2)]
+    opened, escalated = bodies(Detector().react(history([configured(), *usual, *surprise])))
     assert isinstance(opened, t.AlertOpened)
-    assert (opened.kind, opened.severity) == ("novelty", "page")
+    assert (opened.kind, opened.severity) == ("novelty", "warn")
+    assert isinstance(escalated, t.AlertEscalated)
+    assert (escalated.alert, escalated.severity) == (opened.alert, "page")
     assert "above the highest" in opened.summary
     assert opened.evidence.novelty_shares[0][1] > 0
 
@@ -226,3 +229,26 @@ def test_an_escalation_is_the_same_from_any_snapshot() -> None:
         before = first.react(facts[:cut])
         second.load(first.save())
         assert before + second.react(facts[cut:]) == whole
+
+
+def error_minute(at: float, lines: float) -> tuple[float, t.AnyEvent]:
+    metrics = ("log_lines_per_minute", 'log_new_error_lines_per_minute{template="t1"}')
+    return at, t.SamplesRecorded("rack-1", metrics, (lines, lines))
+
+
+def test_a_minute_of_log_lines_is_judged_though_it_ended_before_the_last_poll() -> None:
+    facts = history([configured(), *hall(), inlet(90, 22.0), error_minute(60, 3.0)])
+    (opened,) = bodies(Detector().react(facts))
+    assert isinstance(opened, t.AlertOpened)
+    assert (opened.asset, opened.kind) == ("rack-1", "state")
+
+
+def test_a_minute_of_log_lines_is_no_sign_of_life() -> None:
+    """The log reactor goes on to count nothing for half an hour after the last line."""
+    polls = [inlet(n * 10.0, 22.0) for n in range(10)]
+    silence = [(at, t.AssetObserved("crac-1", "crac")) for at in (400.0, 500.0)]
+    minutes = [error_minute(at, 0.0) for at in (420.0, 480.0)]
+    events = [*hall(), *polls, silence[0], *minutes, silence[1]]
+    (opened,) = bodies(Detector().react(history([configured(stale_seconds=120.0), *events])))
+    assert isinstance(opened, t.AlertOpened)
+    assert (opened.asset, opened.kind) == ("rack-1", "no_data")

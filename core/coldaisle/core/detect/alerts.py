@@ -16,7 +16,7 @@ from coldaisle.core.events.envelope import Fact
 from coldaisle.core.reactor import Reaction
 
 MAX_SIMILAR = 3
-STATISTICAL: frozenset[t.AlertKind] = frozenset({"novelty", "entity", "peer"})
+STATISTICAL: frozenset[t.AlertKind] = frozenset({"novelty", "entity", "peer", "stuck", "exhaustion"})
 """Kinds that a person may call false: they are about what is usual. A limit holds whatever people say."""
 
 CORROBORATING: frozenset[t.AlertKind] = STATISTICAL | {"limit", "state"}

@@ -9,11 +9,12 @@ from coldaisle.core.detect import describe
 from coldaisle.core.detect.alerts import Alerts, Key
 from coldaisle.core.detect.learning import Learning
 from coldaisle.core.detect.limits import broken, well_inside
-from coldaisle.core.detect.lines import line_severity
+from coldaisle.core.detect.lines import is_about_lines, line_severity
 from coldaisle.core.detect.machine import AlertMachine, Change, Hysteresis
 from coldaisle.core.detect.neighbours import Neighbourhood
 from coldaisle.core.detect.novelty import Novelty, NoveltyState
 from coldaisle.core.detect.peers import Peers, is_compared
+from coldaisle.core.detect.quanta import steps
 from coldaisle.core.detect.rates import Changes
 from coldaisle.core.detect.records import Singles
 from coldaisle.core.detect.surprise import EARLY_VALUE_STEPS, HALF_SCORE, relative
@@ -24,6 +25,10 @@ NOVELTY_CLEAR_SECONDS = 600.0
 NANOSECONDS = 1_000_000_000
 MIN_PAGE_SECONDS = 86_400
 """Statistics page nobody in a series' first day, whatever the configured warm-up."""
+KNOWN_SECONDS = 5 * 86_400
+"""A past of fewer days is a poor measure: by so much more must it be left."""
+MIN_PAGE_SAMPLES, PAGE_WINDOW_SAMPLES = 2, 3
+"""So many of the last ones must each be worth a page."""
 
 
 class Sample(Struct, frozen=True, gc=False):
@@ -55,7 +60,7 @@ class Conditions:
         k, n, m = config.raise_count, config.raise_window, config.clear_count
         self._usual = Hysteresis(k, n, m, 0.0, config.flap_cycles)
         self._once = Hysteresis(1, 1, m, 0.0, config.flap_cycles)
-        self._record = Hysteresis(1, 1, m, NOVELTY_CLEAR_SECONDS, config.flap_cycles)
+        self._record = Hysteresis(1, PAGE_WINDOW_SAMPLES, m, NOVELTY_CLEAR_SECONDS, config.flap_cycles)
 
     def surprising(self, found: Novelty) -> list[int]:
         """The places of a call's samples that surprise, in order."""
@@ -175,34 +180,57 @@ class Conditions:
     def _novelty_severity(
         self, context: describe.Context, sample: Sample, found: Novelty, machine: AlertMachine
     ) -> t.Severity | None:
-        """While an alert is open its range stands still, and only a record past it is worse."""
+        """While an alert is open its range stands still, and only a record past it is worse.
+
+        A first sample warns: a page takes MIN_PAGE_SAMPLES that are far enough out, for one may be noise.
+        """
         age = context.fact.time / NANOSECONDS - self._novelty.first_time(sample.series)
         steps = int(found.steps[sample.column])
         if steps <= self._config.warmup_samples or age < self._config.warmup_seconds:
             return None
-        page = float(found.value_score[sample.column])
-        warn = bool(found.score[sample.column] >= self._warn)
         if machine.alert:
-            page, warn = self._held_score(machine, sample), False
-        if not warn and page < self._page:
+            bar = _grown(self._page, age)
+            return "page" if age >= MIN_PAGE_SECONDS and self._stays_far(machine, sample, bar) else None
+        if not self._is_news(sample, found, age):
             return None
-        severity: t.Severity = "page" if page >= self._page and age >= MIN_PAGE_SECONDS else "warn"
         highest = float(found.high[sample.column]) + float(self._novelty.records.facts.origins[sample.series])
-        return line_severity(sample.metric, sample.value, highest, severity)
+        return line_severity(sample.metric, sample.value, highest, "warn")
 
-    def _held_score(self, machine: AlertMachine, sample: Sample) -> float:
-        """The value's record, against the range as it stood when the alert opened."""
+    def _is_news(self, sample: Sample, found: Novelty, age: float) -> bool:
+        """Whether a surprise is more than how a coarse series is rounded, and great for its age."""
+        origin = float(self._novelty.records.facts.origins[sample.series])
+        low, high = float(found.low[sample.column]), float(found.high[sample.column])
+        taken = steps(sample.value, low + origin, high + origin, (origin,))
+        is_far = taken.is_far or taken.is_first_change
+        if is_far and found.value_score[sample.column] >= self._record_bar(age):
+            return True
+        return (is_far or taken.is_fine) and bool(found.score[sample.column] >= _grown(self._warn, age))
+
+    def _record_bar(self, age: float) -> float:
+        """The score of a value's own record that is an alert at this age of its series, in seconds."""
+        return max(float(self._page), min(_grown(self._warn, age), _grown(self._page, age)))
+
+    def _stays_far(self, machine: AlertMachine, sample: Sample, bar: float) -> bool:
+        """Whether this sample pages, and enough of those before it."""
+        if not self._pages(machine, sample, sample.value, bar):
+            return False
+        before = [value for _, value in machine.samples][1 - PAGE_WINDOW_SAMPLES :]
+        return 1 + sum(self._pages(machine, sample, value, bar) for value in before) >= MIN_PAGE_SAMPLES
+
+    def _pages(self, machine: AlertMachine, sample: Sample, value: float, bar: float) -> bool:
+        """Whether the value's record pages, against the range as it stood when the alert opened."""
         held = self._learning.held_range(machine.alert)
-        if held is None:
-            return 0.0
+        if held is None or is_about_lines(sample.metric):
+            return False
         low, high = machine.range
-        outside = max(sample.value - high, low - sample.value)
-        if outside <= 0:
-            return 0.0
+        origin = float(self._novelty.records.facts.origins[sample.series])
+        outside = max(value - high, low - value)
+        if outside <= 0 or not steps(value, low, high, (origin, sample.value)).is_far:
+            return False
         measured, span = np.array([outside], np.float32), np.array([high - low], np.float32)
         early = np.array([EARLY_VALUE_STEPS], np.float32)
         record = float(relative(measured, span, held.facts.steps.astype(np.int64), early)[0])
-        return record / (record + float(HALF_SCORE))
+        return record / (record + float(HALF_SCORE)) >= bar
 
     def _tell_novelty(
         self, change: Change, context: describe.Context, sample: Sample, found: Novelty,
@@ -228,7 +256,8 @@ class Conditions:
     def _past(self, sample: Sample, found: Novelty, time: int) -> describe.Past:
         origin = float(self._novelty.records.facts.origins[sample.series])
         steps = int(found.steps[sample.column])
-        page = self._config.novelty_page_score
+        first = self._novelty.first_time(sample.series)
+        bar = self._record_bar(time / NANOSECONDS - first)
         damped = max(steps - 10, 1)
         early = (damped / (damped + EARLY_VALUE_STEPS)) ** 0.5
         return describe.Past(
@@ -237,7 +266,13 @@ class Conditions:
             describe.largest_shares(found.shares(sample.column)),
             float(found.low[sample.column]) + origin,
             float(found.high[sample.column]) + origin,
-            self._novelty.first_time(sample.series),
+            first,
             self._novelty.usual(sample.series, time // NANOSECONDS),
-            float(HALF_SCORE) * page / max(1 - page, 1e-9) / early,
+            float(HALF_SCORE) * bar / max(1 - bar, 1e-9) / early,
         )
+
+
+def _grown(score: np.float32, age_seconds: float) -> float:
+    """The score that stands for a surprise as much greater as the series is too young."""
+    surprise = float(score) / max(1 - float(score), 1e-9) * max(KNOWN_SECONDS / max(age_seconds, 1.0), 1.0)
+    return surprise / (1 + surprise)

@@ -7,9 +7,11 @@ import numpy as np
 from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
+from coldaisle.core.detect.exhaustion import FASTER_THAN_EVER, HALF_SECONDS, Leak
 from coldaisle.core.detect.limits import threshold
 from coldaisle.core.detect.machine import AlertMachine
 from coldaisle.core.detect.records import STATISTICS
+from coldaisle.core.detect.stuck import Run
 from coldaisle.core.detect.surprise import WEIGHTS
 from coldaisle.core.events.envelope import Fact
 from coldaisle.core.events.types import Evidence, EvidenceDetail, LimitRule
@@ -175,6 +177,44 @@ def peer_summary(context: Context, metric: str, value: float, expected: float) -
     head = f"{context.asset} {_name(metric)} {_amount(metric, value)}"
     like = f"{_amount(metric, expected)} expected from the others of its kind in the same place"
     return f"{head}: {like}{_because(context)}"
+
+
+def stuck_evidence(context: Context, run: Run, machine: AlertMachine) -> Evidence:
+    """For how many samples it stood still, and how many are allowed."""
+    evidence = Evidence(
+        statistic="equal samples in a row",
+        value=float(run.length),
+        threshold=float(run.allowed),
+        reference=f"at most {run.longest} in {run.samples} samples before",
+        since=run.since,
+    )
+    return _with_context(evidence, context, machine)
+
+
+def stuck_summary(context: Context, metric: str, run: Run) -> str:
+    """The line a person reads first."""
+    minutes = (context.fact.time - run.since) / 60e9
+    head = f"{context.asset} {_name(metric)} stands at {_amount(metric, run.value)} for {minutes:.0f} min"
+    return f"{head}: {run.length} equal samples, never more than {run.longest} before"
+
+
+def leak_evidence(context: Context, value: float, leak: Leak, machine: AlertMachine) -> Evidence:
+    """How fast it falls, against the fastest that it ever fell."""
+    evidence = Evidence(
+        statistic=f"fall of its mean in {HALF_SECONDS / 3_600:g} h",
+        value=leak.fall,
+        threshold=FASTER_THAN_EVER * leak.largest,
+        reference=f"never more than {leak.largest:.4g} before; {value:.4g} are left",
+        since=machine.since,
+    )
+    return _with_context(evidence, context, machine)
+
+
+def leak_summary(context: Context, metric: str, value: float, leak: Leak) -> str:
+    """The line a person reads first."""
+    head = f"{context.asset} {_name(metric)} {_amount(metric, value)}"
+    span = f"{_amount(metric, leak.fall)} less in {HALF_SECONDS / 3_600:g} h"
+    return f"{head}: {span}, gone in {leak.left_seconds / 3_600:.0f} h at this rate{_because(context)}"
 
 
 def entity_evidence(context: Context, score: float, limit: float, machine: AlertMachine) -> Evidence:

@@ -16,8 +16,9 @@ from coldaisle.core.detect.alerts import Alerts, alert_id
 from coldaisle.core.detect.conditions import NANOSECONDS, Conditions, Sample
 from coldaisle.core.detect.entities import EntityModel
 from coldaisle.core.detect.freshness import Freshness, Pulse
+from coldaisle.core.detect.habits import HabitConditions, Habits
 from coldaisle.core.detect.learning import Learning
-from coldaisle.core.detect.lines import is_about_lines
+from coldaisle.core.detect.lines import are_about_lines, is_about_lines
 from coldaisle.core.detect.neighbours import Neighbourhood
 from coldaisle.core.detect.novelty import Novelty, NoveltyState
 from coldaisle.core.detect.overlays import Overlays
@@ -35,6 +36,7 @@ class _Polled(Struct, frozen=True):
     fact: Fact
     asset: str
     samples: list[Sample]
+    is_of_lines: bool
 
     @property
     def metrics(self) -> list[str]:
@@ -53,7 +55,7 @@ class Detector:
         self._lost: dict[str, str] = {}
         self._entities: dict[str, EntityModel] = {}
         self._freshness, self._rates, self._peers = Freshness(), Rates(), Peers()
-        self._changes = Changes()
+        self._changes, self._habits = Changes(), Habits()
         self._plant, self._overlays, self._learning = Neighbourhood(), Overlays(), Learning()
         self._novelty = NoveltyState()
         self._alerts = Alerts(self._plant, self._overlays, self._learning, self._novelty)
@@ -68,21 +70,22 @@ class Detector:
         """See Reactor."""
         reactions: list[Reaction] = []
         batch: list[_Polled] = []
-        assets: set[str] = set()
+        sources: set[tuple[str, bool]] = set()
         columns = 0
         for fact in facts:
             body = fact.body
             silent = self._freshness.silent(fact.time, self._config.stale_seconds)
-            if silent or not isinstance(body, t.SamplesRecorded) or body.asset in assets:
+            of_lines = isinstance(body, t.SamplesRecorded) and are_about_lines(body.metrics)
+            if silent or not isinstance(body, t.SamplesRecorded) or (body.asset, of_lines) in sources:
                 reactions += self._judge(batch)
-                batch, assets, columns = [], set(), 0
+                batch, sources, columns = [], set(), 0
             for asset, pulse in silent:
                 reactions += self._fall_silent(fact, asset, pulse)
             if not isinstance(body, t.SamplesRecorded):
                 reactions += self._take_in(fact)
-            elif self._freshness.heard(body, fact.time):
-                assets.add(body.asset)
-                batch.append(self._polled(fact, body, columns))
+            elif of_lines or self._freshness.heard(body, fact.time):
+                sources.add((body.asset, of_lines))
+                batch.append(self._polled(fact, body, columns, of_lines))
                 columns += len(batch[-1].samples)
         return reactions + self._judge(batch)
 
@@ -102,6 +105,7 @@ class Detector:
             self._learning.state,
             self._peers.standings,
             self._changes.recent,
+            self._habits.state,
         )
         return saved.encoder.encode(state)
 
@@ -116,7 +120,7 @@ class Detector:
         self._series, self._lost, self._entities, self._novelty = state.series, state.lost, entities, novelty
         self._freshness, self._rates = Freshness(state.freshness), Rates(state.rates)
         self._peers, self._plant = Peers(state.peers), Neighbourhood(state.plant)
-        self._changes = Changes(state.changes)
+        self._changes, self._habits = Changes(state.changes), Habits(state.habits)
         self._overlays, self._learning = Overlays(state.overlays), Learning(state.learning)
         self._alerts = Alerts(self._plant, self._overlays, self._learning, self._novelty, state.alerts)
         self._configure(state.config)
@@ -128,8 +132,9 @@ class Detector:
         self._conditions = Conditions(
             config, self._plant, self._novelty, self._learning, self._alerts, self._peers, self._changes
         )
+        self._habit_conditions = HabitConditions(config, self._habits, self._learning, self._alerts)
 
-    def _polled(self, fact: Fact, body: t.SamplesRecorded, column: int) -> _Polled:
+    def _polled(self, fact: Fact, body: t.SamplesRecorded, column: int, of_lines: bool) -> _Polled:
         """The poll's finite values; counters as rates."""
         samples: list[Sample] = []
         for metric, value in zip(body.metrics, body.values, strict=False):
@@ -138,7 +143,7 @@ class Detector:
             if value is not None:
                 series = self._series.setdefault((body.asset, metric), len(self._series))
                 samples.append(Sample(metric, value, series, column + len(samples)))
-        return _Polled(fact, body.asset, samples)
+        return _Polled(fact, body.asset, samples, of_lines)
 
     def _take_in(self, fact: Fact) -> list[Reaction]:
         """Facts other than samples: the plant, the configuration, reachability, what people say."""
@@ -167,6 +172,7 @@ class Detector:
         if isinstance(body, t.AssetRemoved):
             self._freshness.forget(body.asset)
             self._peers.forget(body.asset)
+            self._habits.forget(body.asset)
         if not isinstance(body, t.AssetLinked):
             self._rules = {key: rules for key, rules in self._rules.items() if key[0] != body.asset}
 
@@ -216,7 +222,7 @@ class Detector:
                 self._novelty.reopen(np.array([sample.series for sample in polled.samples], np.int64))
 
     def _speak_again(self, polled: _Polled) -> list[Reaction]:
-        alert = self._freshness.alerts.pop(polled.asset, None)
+        alert = None if polled.is_of_lines else self._freshness.alerts.pop(polled.asset, None)
         if alert is None:
             return []
         return [self._alerts.clear(polled.fact, polled.asset, alert, f"{polled.asset} speaks again", None)]
@@ -238,6 +244,7 @@ class Detector:
             surprising = sample.column in hot
             reactions += self._conditions.meet_novelty(context, sample, found, surprising, before)
             reactions += self._conditions.meet_peers(context, sample)
+            reactions += self._habit_conditions.meet(context, sample.metric, sample.value)
         if worked_on:
             return reactions
         return reactions + self._conditions.meet_entity(context, self._known_since(context))

@@ -13,6 +13,7 @@ from msgspec import Struct
 from coldaisle.core.detect.alerts import AlertsState
 from coldaisle.core.detect.entities import EntityState
 from coldaisle.core.detect.freshness import FreshnessState
+from coldaisle.core.detect.habits import HabitsState
 from coldaisle.core.detect.learning import LearningState
 from coldaisle.core.detect.neighbours import PlantState
 from coldaisle.core.detect.novelty import NoveltyState
@@ -21,7 +22,7 @@ from coldaisle.core.detect.peers import Standing
 from coldaisle.core.detect.records import RECORD_BYTES, Records
 from coldaisle.core.events.types import DetectorConfigured
 
-REACTION_MEANING = 4
+REACTION_MEANING = 5
 """Raise it when the detector answers otherwise from the same state."""
 
 RIVER_VERSION = version("river")
@@ -43,6 +44,7 @@ class DetectorState(Struct, frozen=True):
     learning: LearningState
     peers: dict[str, dict[str, Standing]]
     changes: dict[tuple[str, str, str], list[tuple[int, float]]]
+    habits: HabitsState
 
 
 encoder = msgspec.msgpack.Encoder()

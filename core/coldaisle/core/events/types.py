@@ -15,7 +15,9 @@ Argument = Scalar | None | list[Scalar] | dict[str, Scalar]
 
 Quality = Literal["good", "partial"]
 Severity = Literal["warn", "page"]
-AlertKind = Literal["limit", "state", "novelty", "entity", "unreachable", "no_data", "peer"]
+AlertKind = Literal[
+    "limit", "state", "novelty", "entity", "unreachable", "no_data", "peer", "stuck", "exhaustion"
+]
 Verdict = Literal["confirmed", "false", "expected"]
 Edge = Literal["located_in", "powered_by", "cooled_by", "connected_to", "runs_on", "depends_on", "measures"]
 
