@@ -17,7 +17,7 @@ from coldaisle.integrations.snmp.errors import ProfileError
 from coldaisle.integrations.snmp.learned import Memory
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.profile_files import built_in_profiles, profiles_in
-from coldaisle.integrations.snmp.routine import Shared
+from coldaisle.integrations.snmp.shared import Shared
 
 SAVE_SECONDS = 60.0
 """How much of what was learned a crash may lose."""

@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import Collection, Mapping
 
+import msgspec
 from msgspec import structs
 
 from coldaisle.core.events.envelope import Emit, Observation
@@ -25,7 +26,8 @@ from coldaisle.integrations.snmp.naming import row_asset
 from coldaisle.integrations.snmp.poll import Plan, Round, identify, malformed, plan_for, poll
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.rates import Life, Rates, ran_on
-from coldaisle.integrations.snmp.routine import Routine, Shared
+from coldaisle.integrations.snmp.routine import Routine
+from coldaisle.integrations.snmp.shared import Shared
 from coldaisle.integrations.snmp.topology import TopologyEvent, read_surroundings, topology_events
 
 MAX_BACKOFF_SECONDS = 300.0
@@ -45,6 +47,12 @@ TOPOLOGY_SECONDS = 3_600.0
 
 class DeviceWatch:
     """Polls one device, in step with its start offset, ever more rarely while it is down."""
+
+    __slots__ = (
+        "_agent", "_client", "_device", "_emit", "_failures_count", "_known_assets", "_life", "_memory",
+        "_plan", "_poll_seconds", "_profiles", "_rates", "_reached", "_rejected_reasons", "_routine",
+        "_shared", "_target", "_topology", "_topology_due", "_without",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -76,7 +84,8 @@ class DeviceWatch:
         self._rejected_reasons: set[str] = set()
         self._rates = Rates()
         self._life: Life | None = None
-        self._routine = Routine(shared or Shared())
+        self._shared = shared or Shared()
+        self._routine = Routine(self._shared)
 
     async def run(self) -> None:
         """Poll in step with the start offset; a late round skips slots, it never piles them up."""
@@ -126,12 +135,16 @@ class DeviceWatch:
         plan = self._plan
         found = await poll(self._client, self._target, plan, self._poll_seconds)
         await self._record(found)
-        if self._plan is not plan or found.quality != "good":
-            return
-        if found.row_counts == plan.row_counts:
+        if found.quality == "good":
+            self._expect(plan, found)
+
+    def _expect(self, plan: Plan, found: Round) -> None:
+        """Take the round for the usual one, if it was asked for with the right plan."""
+        if self._plan is plan and found.row_counts == plan.row_counts:
             self._routine.learn(plan.profile, found, self._target)
         else:
-            self._plan = structs.replace(plan, row_counts=found.row_counts)
+            counts = self._shared.one_of(found.row_counts, found.row_counts)
+            self._plan = structs.replace(self._plan or plan, row_counts=counts)
 
     async def _profile(self) -> Profile:
         if self._device.profile:
@@ -145,8 +158,11 @@ class DeviceWatch:
         self._plan_without(profile, known.needless if is_fresh else frozenset())
 
     def _plan_without(self, profile: Profile, needless: frozenset[str]) -> None:
-        self._without = needless
-        self._plan = plan_for(profile, needless)
+        plans, key = self._shared.plans, (id(profile), needless)
+        plan = plans.get(key)
+        if plan is None:
+            plan = plans[key] = plan_for(profile, needless)
+        self._without, self._plan = needless, plan
         self._routine.forget()
 
     async def _record(self, found: Round) -> None:
@@ -155,6 +171,7 @@ class DeviceWatch:
             await self._reject(error.reason, error.raw[:MAX_REJECTED_BYTES].hex())
         await self._learn(found)
         readings = found.readings | self._rates.take(found.life, found.decoded.counts, found.readings)
+        self._rates.pack(self._shared)
         await self._tell(found.time, tuple(readings), tuple(readings.values()), found.quality)
 
     async def _greet(self, moment: int, strange: Mapping[str, float]) -> None:
@@ -193,7 +210,10 @@ class DeviceWatch:
         for event in renumbered(self._device.asset, known.indexes, found.decoded.indexes):
             await self._say(found.time, event)
         needless = self._needless(known, self._plan.profile.name, found)
-        learned = structs.replace(known, indexes={**known.indexes, **found.decoded.indexes})
+        if needless is not None:
+            needless = self._shared.one_of(needless, needless)
+        indexes = {**known.indexes, **found.decoded.indexes}
+        learned = structs.replace(known, indexes=self._shared.one_of(msgspec.json.encode(indexes), indexes))
         if needless is not None:
             learned = Learned(self._plan.profile.name, needless, found.time, learned.indexes)
         self._memory.learn(self._device.asset, learned)

@@ -64,7 +64,7 @@ class Round(Struct, frozen=True):
         return Life(self.time, uptime, boots, seconds)
 
 
-class Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True, weakref=True):
     """The questions of a profile, the GETs encoded once; ``columns`` to walk, table by table.
 
     ``row_counts`` are how many rows each table is expected to have; empty while nobody knows.

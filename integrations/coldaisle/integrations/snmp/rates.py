@@ -12,7 +12,8 @@ from operator import sub
 from msgspec import Struct, structs
 
 from coldaisle.integrations.snmp.decode import Count, Readings
-from coldaisle.integrations.snmp.tags import COUNTER32
+from coldaisle.integrations.snmp.shared import Shared
+from coldaisle.integrations.snmp.tags import COUNTER32, UNSIGNED_MASKS
 
 MAX_COUNTERS = 200_000
 COUNTER32_RANGE = 2**32
@@ -52,7 +53,7 @@ def ran_on(before: Life, after: Life) -> bool | None:
     return any(known) if known else None
 
 
-class CounterRow(Struct, frozen=True):
+class CounterRow(Struct, frozen=True, weakref=True):
     """The counters of a device that are read together, each poll: all but their values.
 
     ``limits`` tell where among the readings the limit of a rate is, and its scale; None for no limit.
@@ -129,6 +130,17 @@ class Rates:
                 map(sub, values, before), row.scales, row.are_32_bits, row.limits, strict=True
             )
         ]
+
+    def pack(self, shared: Shared) -> None:
+        """Keep the values only, and all else once for all devices that have the same counters."""
+        if any(count.tag not in UNSIGNED_MASKS for count in self._counts.values()):
+            return
+        counts = {name: count for name, count in self._counts.items() if name not in self._older}
+        key = tuple((name, id(c.metric), c.tag, c.index, c.discontinuity) for name, c in counts.items())
+        row = shared.rows.get(key)
+        if row is None:
+            row = shared.rows[key] = counter_row(counts, ())
+        self._enter_row(row)
 
     def _enter_row(self, row: CounterRow) -> bool:
         """From single counters to a row of them, if they are the same as read last."""

@@ -9,7 +9,6 @@ Devices of one kind share what is equal; a device of its own keeps its layouts.
 import time
 from collections.abc import Iterable
 from operator import attrgetter
-from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
@@ -23,6 +22,7 @@ from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.poll import LIFE_OIDS, Round
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.rates import Life
+from coldaisle.integrations.snmp.shared import Shared
 from coldaisle.integrations.snmp.sheet import Sheet, sheet_of
 from coldaisle.integrations.snmp.tags import UNSIGNED_MASKS
 from coldaisle.integrations.snmp.target import Target
@@ -74,14 +74,6 @@ class Usual(Struct, frozen=True):
         found = [self.numbers[place] if place >= 0 else None for place in self.script.life]
         uptime, boots, seconds = (value if isinstance(value, int) else None for value in found)
         return Life(self.time, uptime, boots, seconds)
-
-
-class Shared:
-    """What devices of one kind have in common, while one of them has it."""
-
-    def __init__(self) -> None:
-        self.scripts: WeakValueDictionary[object, Script] = WeakValueDictionary()
-        self.layouts: WeakValueDictionary[object, Layout] = WeakValueDictionary()
 
 
 class Routine:

@@ -65,7 +65,7 @@ class Walk:
         Where rows are expected, no more than these and the one that shows that they are all.
         """
         most = self._state.repetitions_for(self._target)
-        left = self._expected_rows_count - max(len(column.rows) for column in self._columns)
+        left = self._expected_rows_count - min(len(column.rows) for column in self.active)
         return min(most, left + 1) if left > 0 else most
 
     @property
