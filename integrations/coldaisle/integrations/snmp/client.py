@@ -135,7 +135,8 @@ class SnmpClient:
     ) -> list[list[Varbind]]:
         """The objects under each root, walked together. Raises SnmpError.
 
-        With as many rows as expected nothing is asked for in vain. ``trace`` keeps the requests. tooBig, silence and truncation lower the repetitions, down to GETNEXT; what worked is kept for the
+        Where ``expected_rows_count`` is known, no more is asked for; ``trace`` takes what was asked.
+        tooBig, silence and truncation lower the repetitions, down to GETNEXT; what worked is kept for the
         next walk and grows again by one.
         """
         columns = [Column.at(encode_oid(root), may_go_back=target.allow_nonincreasing) for root in roots]

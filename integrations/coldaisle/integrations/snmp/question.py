@@ -40,9 +40,7 @@ class Question(Protocol):
 class CommunityQuestion:
     """A request of version 1 or 2c."""
 
-    def __init__(
-        self, version: int, community: str, request: Request, read: Reader = read_varbinds
-    ) -> None:
+    def __init__(self, version: int, community: str, request: Request, read: Reader = read_varbinds) -> None:
         self._version = version
         self._read = read
         self._community = community.encode()

@@ -20,10 +20,10 @@ class Shared:
     """One for all devices of a collector."""
 
     def __init__(self) -> None:
-        self.scripts: "WeakValueDictionary[Hashable, Script]" = WeakValueDictionary()
-        self.layouts: "WeakValueDictionary[Hashable, Layout]" = WeakValueDictionary()
-        self.rows: "WeakValueDictionary[Hashable, CounterRow]" = WeakValueDictionary()
-        self.plans: "WeakValueDictionary[Hashable, Plan]" = WeakValueDictionary()
+        self.scripts: WeakValueDictionary[Hashable, Script] = WeakValueDictionary()
+        self.layouts: WeakValueDictionary[Hashable, Layout] = WeakValueDictionary()
+        self.rows: WeakValueDictionary[Hashable, CounterRow] = WeakValueDictionary()
+        self.plans: WeakValueDictionary[Hashable, Plan] = WeakValueDictionary()
         self._values: dict[Hashable, object] = {}
 
     def one_of(self, key: Hashable, value: _Value) -> _Value:
