@@ -111,9 +111,11 @@ class Routine:
         except SnmpError as error:
             if not replay.seen_at and isinstance(error, SnmpTimeout):
                 raise
-            return self._miss()
+            self._miss()
+            return None
         if not replay.is_usual:
-            return self._miss()
+            self._miss()
+            return None
         self._misses_count = 0
         readings, strange = script.sheet.readings(replay.numbers)
         return Usual(replay.seen_at, script, replay.numbers, readings, strange)

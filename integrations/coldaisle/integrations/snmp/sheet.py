@@ -96,7 +96,8 @@ def sheet_of(profile: Profile, decoded: Decoded, places: Mapping[int, int]) -> S
 def pick(numbers: Sequence[Wire], places: tuple[int, ...]) -> tuple[Wire, ...]:
     """What lies at these places."""
     if len(places) > 1:
-        return itemgetter(*places)(numbers)
+        found: tuple[Wire, ...] = itemgetter(*places)(numbers)
+        return found
     return tuple(numbers[place] for place in places)
 
 
