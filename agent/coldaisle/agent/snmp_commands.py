@@ -68,7 +68,7 @@ def get(address: str, oids: tuple[str, ...], reach: Reach) -> None:
 def set_command(address: str, oid: str, kind: str, value: str, reach: Reach) -> None:
     """Set an object, such as: set pdu-1 1.3.6.1.4.1.318.1.1.26.9.2.4.1.5.1 integer 2.
 
-    The community must allow writing: name it with --community-file or --community-env.
+    The community must allow writing: name it with --community-file or --community-env, or with -v 3 a --user.
     """
     from coldaisle.integrations.snmp.config import write_target
     from coldaisle.integrations.snmp.tags import TYPE_TAGS

@@ -8,6 +8,7 @@ recursion, bounded by the datagram, and raises MalformedMessage only (or IndexEr
 
 import socket
 import struct
+from collections.abc import Callable
 
 from coldaisle.integrations.snmp.errors import InvalidValue, MalformedMessage
 from coldaisle.integrations.snmp.oid import encode_oid, oid_text
@@ -29,6 +30,9 @@ Value = int | bytes | str | None
 """A value to encode; an OID or an address may be text."""
 
 Varbind = tuple[bytes, int, Wire]
+
+Reader = Callable[[bytes, int, int], list[Varbind]]
+"""What makes varbinds of the octets between two places."""
 
 MAX_LENGTH_OCTETS = 4
 MAX_INTEGER_OCTETS = 9

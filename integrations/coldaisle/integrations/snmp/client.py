@@ -8,6 +8,7 @@ from typing import Self
 
 from coldaisle.integrations.snmp.ber import Value, Varbind
 from coldaisle.integrations.snmp.channel import Counts, Reply
+from coldaisle.integrations.snmp.errands import Requests
 from coldaisle.integrations.snmp.errors import ErrorStatus, InvalidValue, SnmpTimeout
 from coldaisle.integrations.snmp.exchange import Exchanges
 from coldaisle.integrations.snmp.message import V1, Request, prepare, prepare_read
@@ -16,7 +17,7 @@ from coldaisle.integrations.snmp.peers import Duplicate, KnownPeer
 from coldaisle.integrations.snmp.tags import ABSENT, COUNTER64, GET, GET_BULK, GET_NEXT, SET
 from coldaisle.integrations.snmp.target import Target
 from coldaisle.integrations.snmp.version1 import Missing
-from coldaisle.integrations.snmp.walk import Column, Walk
+from coldaisle.integrations.snmp.walk import Column, Trace, Walk
 
 MAX_ROWS_COUNT = 1_000_000
 MAX_UNORDERED_ROWS_COUNT = 50_000
@@ -129,9 +130,12 @@ class SnmpClient:
         *,
         max_rows_count: int = MAX_ROWS_COUNT,
         deadline_seconds: float = MAX_WALK_SECONDS,
+        expected_rows_count: int = 0,
+        trace: Trace | None = None,
     ) -> list[list[Varbind]]:
         """The objects under each root, walked together. Raises SnmpError.
 
+        Where ``expected_rows_count`` is known, no more is asked for; ``trace`` takes what was asked.
         tooBig, silence and truncation lower the repetitions, down to GETNEXT; what worked is kept for the
         next walk and grows again by one.
         """
@@ -142,10 +146,13 @@ class SnmpClient:
         try:
             async with asyncio.timeout(deadline_seconds):
                 await self._exchanges.meet(target)
-                await self._run(target, Walk(target, state, columns, max_rows_count))
+                walk = Walk(target, state, columns, max_rows_count, expected_rows_count)
+                await self._run(target, walk)
         except TimeoutError:
             raise SnmpTimeout(f"{target!r} did not end its walk in {deadline_seconds} s") from None
         state.grow(target.max_repetitions)
+        if trace is not None:
+            trace += walk.trace
         return [column.rows for column in columns]
 
     async def ask(self, target: Target, request: Request, *, deadline_seconds: float | None = None) -> Reply:
@@ -153,6 +160,14 @@ class SnmpClient:
         try:
             async with asyncio.timeout(deadline_seconds):
                 return await self._ask(target, request, target.retries)
+        except TimeoutError:
+            raise SnmpTimeout(f"{target!r} did not answer in {deadline_seconds} s") from None
+
+    async def run(self, target: Target, requests: Requests, *, deadline_seconds: float) -> Reply:
+        """Requests one after the other; returns the last reply. Raises SnmpError."""
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                return await self._exchanges.run(target, requests, target.retries)
         except TimeoutError:
             raise SnmpTimeout(f"{target!r} did not answer in {deadline_seconds} s") from None
 

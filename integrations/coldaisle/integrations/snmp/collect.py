@@ -17,6 +17,7 @@ from coldaisle.integrations.snmp.errors import ProfileError
 from coldaisle.integrations.snmp.learned import Memory
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.profile_files import built_in_profiles, profiles_in
+from coldaisle.integrations.snmp.shared import Shared
 
 SAVE_SECONDS = 60.0
 """How much of what was learned a crash may lose."""
@@ -50,7 +51,7 @@ class SnmpCollector:
         """Poll until cancelled. Raises ConfigError when a community cannot be read."""
         for device in self._devices:
             read_target(device)  # what is wrong with it is raised from here, not from a group of tasks
-        memory = Memory(self._learned_file)
+        memory, shared = Memory(self._learned_file), Shared()
         try:
             async with SnmpClient() as client, asyncio.TaskGroup() as group:
                 group.create_task(_keep(memory))
@@ -58,7 +59,7 @@ class SnmpCollector:
                 while True:
                     self._changed.clear()
                     memory.keep_only({device.asset for device in self._devices})
-                    self._follow(polled, group, partial(self._watch, client, emit, memory))
+                    self._follow(polled, group, partial(self._watch, client, emit, memory, shared))
                     await self._changed.wait()
         finally:
             memory.save()
@@ -90,10 +91,17 @@ class SnmpCollector:
                 polled[asset] = (settings, group.create_task(watch(settings[0], known).run()))
 
     def _watch(
-        self, client: SnmpClient, emit: Emit, memory: Memory, device: DeviceConfig, known: Sequence[str]
+        self,
+        client: SnmpClient,
+        emit: Emit,
+        memory: Memory,
+        shared: Shared,
+        device: DeviceConfig,
+        known: Sequence[str],
     ) -> DeviceWatch:
         poll_seconds = device.poll_seconds or self._poll_seconds
-        return DeviceWatch(client, device, poll_seconds, self._agent, self._profiles, emit, memory, known)
+        profiles, agent = self._profiles, self._agent
+        return DeviceWatch(client, device, poll_seconds, agent, profiles, emit, memory, known, shared)
 
 
 async def _keep(memory: Memory) -> None:

@@ -35,12 +35,21 @@ class Count(Struct, frozen=True, gc=False):
     discontinuity: int | None = None
 
 
+class Source(Struct, frozen=True, gc=False):
+    """What a reading is made of: its entry, its varbind, and the columns beside it that scale it."""
+
+    metric: Metric
+    varbind: Varbind
+    beside: dict[str, Varbind | None]
+
+
 @dataclass(slots=True)
 class Decoded:
     """What the replies of a round say.
 
     ``strange`` are values outside their sanity range, by metric; ``counts`` the counters that have rates;
-    ``indexes`` where the rows of tracked tables lie, by label and name.
+    ``indexes`` where the rows of tracked tables lie, by label and name; ``sources`` what each reading is
+    made of.
     """
 
     readings: Readings = field(default_factory=dict)
@@ -48,6 +57,7 @@ class Decoded:
     counts: dict[str, Count] = field(default_factory=dict)
     indexes: dict[str, dict[str, str]] = field(default_factory=dict)
     objects: dict[bytes, Varbind] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
 
     def take(self, varbinds: Iterable[Varbind]) -> None:
         """Keep the single objects of a reply; those that the device does not have are left out."""
@@ -137,16 +147,25 @@ def scaled(number: float, scale: float) -> float:
 def samples(
     asset: str, measures: Mapping[str, str], readings: Readings, quality: Quality
 ) -> list[SamplesRecorded]:
+    """As :func:`samples_of`, from names and values together."""
+    return samples_of(asset, measures, tuple(readings), tuple(readings.values()), quality)
+
+
+def samples_of(
+    asset: str,
+    measures: Mapping[str, str],
+    metrics: tuple[str, ...],
+    values: tuple[float | None, ...],
+    quality: Quality,
+) -> list[SamplesRecorded]:
     """One event per asset: the device itself, and those that it measures.
 
     ``measures`` names a metric with or without its labels.
     """
     if not measures:
-        return (
-            [SamplesRecorded(asset, tuple(readings), tuple(readings.values()), quality)] if readings else []
-        )
+        return [SamplesRecorded(asset, metrics, values, quality)] if metrics else []
     by_asset: dict[str, Readings] = {}
-    for metric, value in readings.items():
+    for metric, value in zip(metrics, values, strict=True):
         owner = measures.get(metric) or measures.get(metric.partition("{")[0]) or asset
         by_asset.setdefault(owner, {})[metric] = value
     return [
@@ -192,6 +211,7 @@ def _row(rows: Columns, index: bytes, decoded: Decoded) -> _Aside:
 def _add(
     decoded: Decoded, profile: Profile, metric: Metric, varbind: Varbind, aside: _Aside, name: str
 ) -> None:
+    decoded.sources[name] = Source(metric, varbind, {oid: aside(oid) for oid in metric.scaling})
     value = reading(profile, metric, varbind, aside)
     bounds = metric.bounds
     if value is not None and bounds is not None and not bounds[0] <= value <= bounds[1]:

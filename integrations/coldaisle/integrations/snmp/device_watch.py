@@ -5,19 +5,29 @@ import hashlib
 import time
 from collections.abc import Collection, Mapping
 
+import msgspec
 from msgspec import structs
 
 from coldaisle.core.events.envelope import Emit, Observation
-from coldaisle.core.events.types import AnyEvent, AssetObserved, DeviceLost, DeviceReached, InputRejected
+from coldaisle.core.events.types import (
+    AnyEvent,
+    AssetObserved,
+    DeviceLost,
+    DeviceReached,
+    InputRejected,
+    Quality,
+)
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.config import DeviceConfig, read_target
-from coldaisle.integrations.snmp.decode import samples
+from coldaisle.integrations.snmp.decode import samples_of
 from coldaisle.integrations.snmp.errors import SnmpError
 from coldaisle.integrations.snmp.learned import Indexes, Learned, Memory
 from coldaisle.integrations.snmp.naming import row_asset
 from coldaisle.integrations.snmp.poll import Plan, Round, identify, malformed, plan_for, poll
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.rates import Life, Rates, ran_on
+from coldaisle.integrations.snmp.routine import Routine
+from coldaisle.integrations.snmp.shared import Shared
 from coldaisle.integrations.snmp.topology import TopologyEvent, read_surroundings, topology_events
 
 MAX_BACKOFF_SECONDS = 300.0
@@ -38,6 +48,12 @@ TOPOLOGY_SECONDS = 3_600.0
 class DeviceWatch:
     """Polls one device, in step with its start offset, ever more rarely while it is down."""
 
+    __slots__ = (
+        "_agent", "_client", "_device", "_emit", "_failures_count", "_known_assets", "_life", "_memory",
+        "_plan", "_poll_seconds", "_profiles", "_rates", "_reached", "_rejected_reasons", "_routine",
+        "_shared", "_target", "_topology", "_topology_due", "_without",
+    )  # fmt: skip
+
     def __init__(
         self,
         client: SnmpClient,
@@ -48,6 +64,7 @@ class DeviceWatch:
         emit: Emit,
         memory: Memory | None = None,
         known_assets: Collection[str] = (),
+        shared: Shared | None = None,
     ) -> None:
         self._client = client
         self._device = device
@@ -67,6 +84,8 @@ class DeviceWatch:
         self._rejected_reasons: set[str] = set()
         self._rates = Rates()
         self._life: Life | None = None
+        self._shared = shared or Shared()
+        self._routine = Routine(self._shared)
 
     async def run(self) -> None:
         """Poll in step with the start offset; a late round skips slots, it never piles them up."""
@@ -88,12 +107,44 @@ class DeviceWatch:
         try:
             if self._plan is None:
                 self._make_plan(await self._profile())
-            assert self._plan is not None
-            found = await poll(self._client, self._target, self._plan, self._poll_seconds)
+            if not await self._poll_as_usual():
+                await self._poll_whole()
         except SnmpError as error:
             await self._lose(error)
+
+    async def _poll_as_usual(self) -> bool:
+        """Whether the device answered as it does; else it is to be asked as a whole. Raises SnmpError."""
+        if self._without and self._is_old(self._memory.of(self._device.asset), time.time_ns()):
+            self._routine.forget()
+        usual = await self._routine.ask(self._client, self._target, self._poll_seconds)
+        if usual is None:
+            return False
+        sheet = usual.script.sheet
+        counts = sheet.counts(usual.numbers)
+        rates = self._rates.take_row(usual.life, sheet.counters, counts, usual.readings)
+        if rates is None:
+            return False
+        await self._greet(usual.time, usual.strange)
+        if self._restarted(usual.life):
+            self._plan_without(usual.script.sheet.profile, frozenset())
+        await self._tell(usual.time, usual.script.names, (*usual.readings, *rates), "good")
+        return True
+
+    async def _poll_whole(self) -> None:
+        assert self._plan is not None
+        plan = self._plan
+        found = await poll(self._client, self._target, plan, self._poll_seconds)
+        await self._record(found)
+        if found.quality == "good":
+            self._expect(plan, found)
+
+    def _expect(self, plan: Plan, found: Round) -> None:
+        """Take the round for the usual one, if it was asked for with the right plan."""
+        if self._plan is plan and found.row_counts == plan.row_counts:
+            self._routine.learn(plan.profile, found, self._target)
         else:
-            await self._record(found)
+            counts = self._shared.one_of(found.row_counts, found.row_counts)
+            self._plan = structs.replace(self._plan or plan, row_counts=counts)
 
     async def _profile(self) -> Profile:
         if self._device.profile:
@@ -107,27 +158,41 @@ class DeviceWatch:
         self._plan_without(profile, known.needless if is_fresh else frozenset())
 
     def _plan_without(self, profile: Profile, needless: frozenset[str]) -> None:
-        self._without = needless
-        self._plan = plan_for(profile, needless)
+        plans, key = self._shared.plans, (id(profile), needless)
+        plan = plans.get(key)
+        if plan is None:
+            plan = plans[key] = plan_for(profile, needless)
+        self._without, self._plan = needless, plan
+        self._routine.forget()
 
     async def _record(self, found: Round) -> None:
+        await self._greet(found.time, found.decoded.strange)
+        for error in malformed(found.problems):
+            await self._reject(error.reason, error.raw[:MAX_REJECTED_BYTES].hex())
+        await self._learn(found)
+        readings = found.readings | self._rates.take(found.life, found.decoded.counts, found.readings)
+        self._rates.pack(self._shared)
+        await self._tell(found.time, tuple(readings), tuple(readings.values()), found.quality)
+
+    async def _greet(self, moment: int, strange: Mapping[str, float]) -> None:
+        """The device answers: tell it, and what is odd about it."""
         self._failures_count = 0
         if not self._reached:
             self._reached = True
-            await self._say(found.time, DeviceReached(self._device.asset, self._device.address, self._agent))
-        for error in malformed(found.problems):
-            await self._reject(error.reason, error.raw[:MAX_REJECTED_BYTES].hex())
+            await self._say(moment, DeviceReached(self._device.asset, self._device.address, self._agent))
         for twin in self._client.take_duplicates(self._target):
             reason = f"the engine id is also that of {twin.first[0]}: a clone, or one device at two addresses"
             await self._reject(reason, twin.engine_id)
-        for metric, value in found.decoded.strange.items():
+        for metric, value in strange.items():
             await self._reject(f"{metric} is outside its sanity range", f"{value:g}")
-        await self._learn(found)
-        readings = found.readings | self._rates.take(found.life, found.decoded.counts, found.readings)
-        for event in samples(self._device.asset, self._device.measures, readings, found.quality):
-            await self._say(found.time, event)
+
+    async def _tell(
+        self, moment: int, names: tuple[str, ...], values: tuple[float | None, ...], quality: Quality
+    ) -> None:
+        for event in samples_of(self._device.asset, self._device.measures, names, values, quality):
+            await self._say(moment, event)
         if self._device.topology and time.monotonic() >= self._topology_due:
-            await self._look_around(found.time)
+            await self._look_around(moment)
 
     async def _look_around(self, moment: int) -> None:
         """Tell the links and parts that were not told before; what is gone may be a table that was cut."""
@@ -145,7 +210,10 @@ class DeviceWatch:
         for event in renumbered(self._device.asset, known.indexes, found.decoded.indexes):
             await self._say(found.time, event)
         needless = self._needless(known, self._plan.profile.name, found)
-        learned = structs.replace(known, indexes={**known.indexes, **found.decoded.indexes})
+        if needless is not None:
+            needless = self._shared.one_of(needless, needless)
+        indexes = {**known.indexes, **found.decoded.indexes}
+        learned = structs.replace(known, indexes=self._shared.one_of(msgspec.json.encode(indexes), indexes))
         if needless is not None:
             learned = Learned(self._plan.profile.name, needless, found.time, learned.indexes)
         self._memory.learn(self._device.asset, learned)
@@ -157,11 +225,14 @@ class DeviceWatch:
 
         After a restart, and from time to time, all are asked for again.
         """
-        is_old = found.time - known.learned_at > RELEARN_SECONDS * 1e9 or known.profile != profile
+        is_old = self._is_old(known, found.time) or known.profile != profile
         if self._restarted(found.life) or (is_old and self._without):
             return frozenset()
         is_whole = not self._without and found.quality == "good"
         return found.needless if is_whole and (is_old or found.needless != known.needless) else None
+
+    def _is_old(self, known: Learned, moment: int) -> bool:
+        return moment - known.learned_at > RELEARN_SECONDS * 1e9
 
     def _restarted(self, life: Life) -> bool:
         before, self._life = self._life, life
@@ -170,6 +241,7 @@ class DeviceWatch:
     async def _lose(self, error: SnmpError) -> None:
         self._failures_count += 1
         self._plan = None
+        self._routine.forget()
         for wrong in malformed([error]):
             await self._reject(wrong.reason, wrong.raw[:MAX_REJECTED_BYTES].hex())
         if self._reached is not False:

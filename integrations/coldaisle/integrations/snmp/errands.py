@@ -4,6 +4,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from coldaisle.integrations.snmp.ber import Varbind, read_varbinds
 from coldaisle.integrations.snmp.channel import Channel, Endpoint, Reply
 from coldaisle.integrations.snmp.message import Request
 from coldaisle.integrations.snmp.peers import PeerState
@@ -21,6 +22,9 @@ class Requests(Protocol):
     def request(self) -> Request:
         """The one to ask now."""
 
+    def read(self, octets: bytes, start: int, stop: int) -> list[Varbind]:
+        """The varbinds of its reply, or of none but those that it wants to hand on."""
+
     def take(self, reply: Reply) -> bool:
         """Whether another follows this reply. May raise SnmpError, which ends it all."""
 
@@ -30,6 +34,7 @@ class Once:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self.read = read_varbinds
 
     def take(self, reply: Reply) -> bool:
         """Nothing follows."""
@@ -55,7 +60,8 @@ class CommunityErrand:
     def question(self) -> Question:
         """What to ask now."""
         target = self._asking.target
-        return CommunityQuestion(target.version, target.community, self._requests.request)
+        requests = self._requests
+        return CommunityQuestion(target.version, target.community, requests.request, requests.read)
 
     def take(self, reply: Reply) -> bool:
         """Learn the round trip, and go on while requests follow."""
@@ -74,7 +80,8 @@ class SecureErrand(CommunityErrand):
 
     def question(self) -> Question:
         """What to ask now."""
-        return SecureQuestion(self._keys, self._engine, self._asking.target.context, self._requests.request)
+        requests, context = self._requests, self._asking.target.context
+        return SecureQuestion(self._keys, self._engine, context, requests.request, requests.read)
 
 
 class Discovering:

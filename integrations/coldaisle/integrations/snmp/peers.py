@@ -7,7 +7,7 @@ lock out the other. What costs round trips to learn can be exported and restored
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -54,7 +54,14 @@ class PeerState:
     engine: RemoteEngine | None = None
     smoothed_seconds: float = 0.0
     variation_seconds: float = 0.0
-    discovering: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _discovering: asyncio.Lock | None = None
+
+    @property
+    def discovering(self) -> asyncio.Lock:
+        """Held while the engine is searched for."""
+        if self._discovering is None:
+            self._discovering = asyncio.Lock()
+        return self._discovering
 
     def note_round_trip(self, seconds: float) -> None:
         """Learn from a reply to a first try; later ones cannot tell which try they answer."""

@@ -24,6 +24,7 @@ from coldaisle.integrations.snmp.profile import Profile, TableProfile, profile_f
 from coldaisle.integrations.snmp.rates import Life
 from coldaisle.integrations.snmp.tags import GET, OBJECT_IDENTIFIER
 from coldaisle.integrations.snmp.target import Target
+from coldaisle.integrations.snmp.walk import Trace
 
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
 SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
@@ -39,7 +40,8 @@ MAX_TABLE_ROWS_COUNT = 20_000
 class Round(Struct, frozen=True):
     """What a round brought; ``time`` (UTC ns) is when the first reply left, ``problems`` are what failed.
 
-    ``needless`` are columns that brought nothing, in tables that were read to their end.
+    ``needless`` are columns that brought nothing, in tables that were read to their end; ``row_counts`` how
+    many rows each table has; ``trace`` what was asked and answered.
     """
 
     time: int
@@ -47,6 +49,8 @@ class Round(Struct, frozen=True):
     quality: Quality = "good"
     problems: tuple[SnmpError, ...] = ()
     needless: frozenset[str] = frozenset()
+    row_counts: tuple[int, ...] = ()
+    trace: Trace = []
 
     @property
     def readings(self) -> Readings:
@@ -60,12 +64,16 @@ class Round(Struct, frozen=True):
         return Life(self.time, uptime, boots, seconds)
 
 
-class Plan(Struct, frozen=True):
-    """The questions of a profile, the GETs encoded once; ``columns`` to walk, table by table."""
+class Plan(Struct, frozen=True, weakref=True):
+    """The questions of a profile, the GETs encoded once; ``columns`` to walk, table by table.
+
+    ``row_counts`` are how many rows each table is expected to have; empty while nobody knows.
+    """
 
     profile: Profile
     gets: tuple[Request, ...]
     columns: tuple[tuple[str, ...], ...]
+    row_counts: tuple[int, ...] = ()
 
 
 async def identify(client: SnmpClient, target: Target, profiles: Mapping[str, Profile]) -> Profile:
@@ -89,14 +97,19 @@ async def poll(client: SnmpClient, target: Target, plan: Plan, deadline_seconds:
     for request in plan.gets:
         await asking.keep(asking.get(request))
     decode_objects(plan.profile, asking.decoded)
-    for table, columns in zip(plan.profile.tables, plan.columns, strict=True):
-        if columns:
-            await asking.keep(asking.walk(table, columns))
+    for place, table in enumerate(plan.profile.tables):
+        expected = plan.row_counts[place] if plan.row_counts else 0
+        asking.row_counts.append(0)
+        if plan.columns[place]:
+            await asking.keep(asking.walk(table, plan.columns[place], expected))
     if not asking.seen_at:
         raise asking.problems[0]
     problems = tuple(asking.problems)
     quality: Quality = "partial" if problems else "good"
-    return Round(asking.seen_at, asking.decoded, quality, problems, frozenset(asking.needless))
+    return Round(
+        asking.seen_at, asking.decoded, quality, problems, frozenset(asking.needless),
+        tuple(asking.row_counts), asking.trace,
+    )  # fmt: skip
 
 
 def malformed(problems: Iterable[SnmpError]) -> list[MalformedMessage]:
@@ -116,6 +129,8 @@ class _Asking:
     decoded: Decoded = field(default_factory=Decoded)
     problems: list[SnmpError] = field(default_factory=list)
     needless: set[str] = field(default_factory=set)
+    row_counts: list[int] = field(default_factory=list)
+    trace: Trace = field(default_factory=list)
 
     async def keep(self, question: Awaitable[None]) -> None:
         """Ask; a device that has not answered at all is asked no more."""
@@ -131,13 +146,16 @@ class _Asking:
         reply = await self.client.ask(self.target, request, deadline_seconds=self.left_seconds)
         self.seen_at = self.seen_at or reply.received_at - int(reply.round_trip_seconds * 5e8)
         self.decoded.take(reply.varbinds)
+        self.trace.append((request, reply.varbinds))
 
-    async def walk(self, table: TableProfile, columns: tuple[str, ...]) -> None:
+    async def walk(self, table: TableProfile, columns: tuple[str, ...], expected: int) -> None:
         """The rows of one table."""
         started_at = time.time_ns()
         walked = await self.client.walk_table(
-            self.target, columns, max_rows_count=MAX_TABLE_ROWS_COUNT, deadline_seconds=self.left_seconds
-        )
+            self.target, columns, max_rows_count=MAX_TABLE_ROWS_COUNT, deadline_seconds=self.left_seconds,
+            expected_rows_count=expected, trace=self.trace,
+        )  # fmt: skip
+        self.row_counts[-1] = max(map(len, walked))
         self.seen_at = self.seen_at or started_at
         rows = columns_of(columns, walked)
         decode_table(self.profile, table, rows, self.decoded)

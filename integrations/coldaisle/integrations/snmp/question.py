@@ -5,14 +5,13 @@ A question makes the datagram for a message id and judges each datagram that car
 
 from typing import Protocol
 
-from coldaisle.integrations.snmp.ber import Varbind
+from coldaisle.integrations.snmp.ber import Reader, Varbind, read_varbinds
 from coldaisle.integrations.snmp.errors import ErrorStatus
 from coldaisle.integrations.snmp.message import (
     V3,
     Request,
     Shell,
     decode_community,
-    decode_varbinds,
     encode_community,
     open_message,
     opened,
@@ -41,8 +40,9 @@ class Question(Protocol):
 class CommunityQuestion:
     """A request of version 1 or 2c."""
 
-    def __init__(self, version: int, community: str, request: Request) -> None:
+    def __init__(self, version: int, community: str, request: Request, read: Reader = read_varbinds) -> None:
         self._version = version
+        self._read = read
         self._community = community.encode()
         self._request = request
 
@@ -55,7 +55,7 @@ class CommunityQuestion:
         if not isinstance(shell, Shell) or shell.pdu != RESPONSE or shell.version != self._version:
             return None
         check_status(self._request, shell)
-        return decode_varbinds(data, shell)
+        return opened(data, lambda octets: self._read(octets, shell.start, shell.stop))
 
 
 def check_status(request: Request, shell: Shell) -> None:

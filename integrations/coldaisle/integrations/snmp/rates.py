@@ -4,13 +4,16 @@ Two readings give a rate only when the device ran on between them, the counter d
 still lies at the same index, and the rate is one that the link can carry.
 """
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from operator import sub
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from coldaisle.integrations.snmp.decode import Count, Readings
-from coldaisle.integrations.snmp.tags import COUNTER32
+from coldaisle.integrations.snmp.shared import Shared
+from coldaisle.integrations.snmp.tags import COUNTER32, UNSIGNED_MASKS
 
 MAX_COUNTERS = 200_000
 COUNTER32_RANGE = 2**32
@@ -50,11 +53,43 @@ def ran_on(before: Life, after: Life) -> bool | None:
     return any(known) if known else None
 
 
+class CounterRow(Struct, frozen=True, weakref=True):
+    """The counters of a device that are read together, each poll: all but their values.
+
+    ``limits`` tell where among the readings the limit of a rate is, and its scale; None for no limit.
+    """
+
+    counts: Mapping[str, Count]
+    scales: tuple[float, ...]
+    are_32_bits: tuple[bool, ...]
+    limits: tuple[tuple[int, float] | None, ...]
+    rate_names: tuple[str, ...]
+
+
+def counter_row(counts: Mapping[str, Count], names: Sequence[str]) -> CounterRow:
+    """The row of these counters; ``names`` are those of the readings."""
+    places = {name: place for place, name in enumerate(names)}
+    return CounterRow(
+        counts,
+        tuple(count.metric.scale for count in counts.values()),
+        tuple(count.tag == COUNTER32 for count in counts.values()),
+        tuple(_limit_at(count, name, places) for name, count in counts.items()),
+        tuple(_rate_name(count, name) for name, count in counts.items()),
+    )
+
+
 class Rates:
-    """The last readings of a device's counters; at most MAX_COUNTERS, more have no rates."""
+    """The last readings of a device's counters; at most MAX_COUNTERS, more have no rates.
+
+    While a device is read by rows, the values of its counters lie in an array, not in a Count each.
+    """
+
+    __slots__ = ("_counts", "_life", "_older", "_row", "_values")
 
     def __init__(self) -> None:
         self._life: Life | None = None
+        self._row: CounterRow | None = None
+        self._values = array("Q")
         self._counts: dict[str, Count] = {}
         self._older: dict[str, int] = {}
         """When those were read that the last round did not bring: most are of one time."""
@@ -64,6 +99,7 @@ class Rates:
 
         ``readings`` are those of the same round: the limits are among them.
         """
+        self._leave_row()
         alive = ran_on(self._life, life) if self._life else None
         last = self._life.time if self._life else 0
         found: Readings = {}
@@ -75,6 +111,58 @@ class Rates:
                 found[_rate_name(count, name)] = rate
         self._remember(life, counts)
         return found
+
+    def take_row(
+        self, life: Life, row: CounterRow, values: Sequence[int], readings: Sequence[float | None]
+    ) -> list[float | None] | None:
+        """As take, for the counters of a row; None, and nothing taken, when others were read before."""
+        if self._life is None or not self._enter_row(row):
+            return None
+        elapsed, alive = (life.time - self._life.time) / 1e9, ran_on(self._life, life)
+        before, self._life, self._values = self._values, life, array("Q", values)
+        if elapsed <= 0 or alive is False:
+            return [None] * len(before)
+        return [
+            delta * scale / elapsed
+            if delta >= 0 and at is None
+            else rate_of(delta, is_32, scale, elapsed, alive, _limit_of(at, readings))
+            for delta, scale, is_32, at in zip(
+                map(sub, values, before), row.scales, row.are_32_bits, row.limits, strict=True
+            )
+        ]
+
+    def pack(self, shared: Shared) -> None:
+        """Keep the values only, and all else once for all devices that have the same counters."""
+        if any(count.tag not in UNSIGNED_MASKS for count in self._counts.values()):
+            return
+        counts = {name: count for name, count in self._counts.items() if name not in self._older}
+        key = tuple((name, id(c.metric), c.tag, c.index, c.discontinuity) for name, c in counts.items())
+        row = shared.rows.get(key)
+        if row is None:
+            row = shared.rows[key] = counter_row(counts, ())
+        self._enter_row(row)
+
+    def _enter_row(self, row: CounterRow) -> bool:
+        """From single counters to a row of them, if they are the same as read last."""
+        if self._row is row:
+            return True
+        self._leave_row()
+        known, older = self._counts, self._older
+        if any(name in older or not _same_as(known.get(name), count) for name, count in row.counts.items()):
+            return False
+        last = self._life.time if self._life else 0
+        self._row = row
+        self._values = array("Q", [known[name].value for name in row.counts])
+        self._counts = {name: count for name, count in known.items() if name not in row.counts}
+        self._older = {name: older.get(name, last) for name in self._counts}
+        return True
+
+    def _leave_row(self) -> None:
+        if self._row is None:
+            return
+        pairs = zip(self._row.counts.items(), self._values, strict=True)
+        self._counts |= {name: structs.replace(count, value=value) for (name, count), value in pairs}
+        self._row, self._values = None, array("Q")
 
     def _remember(self, life: Life, counts: Mapping[str, Count]) -> None:
         last, self._life = self._life.time if self._life else 0, life
@@ -93,12 +181,18 @@ def rate_between(
     """
     if alive is False or elapsed_seconds <= 0 or not _same_row(before, after):
         return None
-    delta = after.value - before.value
-    scale = after.metric.scale
-    if after.tag == COUNTER32 and limit is not None and limit * elapsed_seconds >= COUNTER32_RANGE * scale:
+    delta, is_32 = after.value - before.value, after.tag == COUNTER32
+    return rate_of(delta, is_32, after.metric.scale, elapsed_seconds, alive, limit)
+
+
+def rate_of(
+    delta: int, is_32: bool, scale: float, elapsed_seconds: float, alive: bool | None, limit: float | None
+) -> float | None:
+    """The same for a difference of readings that can be compared, over a time that is not none."""
+    if is_32 and limit is not None and limit * elapsed_seconds >= COUNTER32_RANGE * scale:
         return None  # it may have wrapped more than once
     if delta < 0:
-        if after.tag != COUNTER32 or alive is None:
+        if not is_32 or alive is None:
             return None
         delta += COUNTER32_RANGE
         if limit is None and delta >= COUNTER32_RANGE // 2:
@@ -110,6 +204,10 @@ def rate_between(
 def _same_row(before: Count, after: Count) -> bool:
     began = before.discontinuity == after.discontinuity
     return began and before.tag == after.tag and before.index == after.index
+
+
+def _same_as(before: Count | None, after: Count) -> bool:
+    return before is not None and _same_row(before, after)
 
 
 def _rose(before: int | None, after: int | None) -> bool:
@@ -126,10 +224,23 @@ def _kept_pace(before: int | None, after: int | None, elapsed: float, per_second
 
 def _limit(count: Count, name: str, readings: Readings) -> float | None:
     """What the row can carry, where it says so; a speed of 0 means that it does not."""
-    if not count.metric.rate_limit:
-        return None
-    limit = readings.get(count.metric.rate_limit + name[len(count.metric.metric) :])
+    limit = readings.get(_limit_name(count, name))
     return limit * count.metric.rate_limit_scale if limit else None
+
+
+def _limit_at(count: Count, name: str, places: Mapping[str, int]) -> tuple[int, float] | None:
+    place = places.get(_limit_name(count, name))
+    return None if place is None else (place, count.metric.rate_limit_scale)
+
+
+def _limit_of(at: tuple[int, float] | None, readings: Sequence[float | None]) -> float | None:
+    limit = readings[at[0]] if at is not None else None
+    return limit * at[1] if limit and at is not None else None
+
+
+def _limit_name(count: Count, name: str) -> str:
+    """The metric that says what the row can carry; empty where none does."""
+    return count.metric.rate_limit and count.metric.rate_limit + name[len(count.metric.metric) :]
 
 
 def _rate_name(count: Count, name: str) -> str:

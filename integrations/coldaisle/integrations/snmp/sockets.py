@@ -18,6 +18,8 @@ _MAX_BURST_DATAGRAMS = 256
 class Datagrams(asyncio.DatagramTransport):
     """A UDP socket that hands over all waiting datagrams when the loop wakes up; asyncio's takes one a turn.
 
+    What is sent in a turn of the loop leaves together at its end: waking a receiver for each costs ten times
+    as much as sending to one that is awake.
     What the kernel does not take at once is dropped: datagrams get lost anyway, and whoever sends asks again.
     """
 
@@ -28,9 +30,22 @@ class Datagrams(asyncio.DatagramTransport):
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._drain)
+        self._unsent: list[tuple[Any, Any]] = []
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        """Send one datagram; what the kernel says against it goes to the protocol."""
+        """Send one datagram soon; what the kernel says against it goes to the protocol."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append((data, addr))
+        if len(self._unsent) >= _MAX_BURST_DATAGRAMS:
+            self._flush()
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for data, addr in unsent:
+            self._send(data, addr)
+
+    def _send(self, data: Any, addr: Any) -> None:
         try:
             self._socket.sendto(data, addr)
         except BlockingIOError:
@@ -41,6 +56,7 @@ class Datagrams(asyncio.DatagramTransport):
     def close(self) -> None:
         """Close the socket."""
         if self._socket.fileno() >= 0:
+            self._flush()
             self._loop.remove_reader(self._socket)
             self._socket.close()
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from operator import lt
 
-from coldaisle.integrations.snmp.ber import Varbind
+from coldaisle.integrations.snmp.ber import Varbind, read_varbinds
 from coldaisle.integrations.snmp.channel import Reply
 from coldaisle.integrations.snmp.errors import NonIncreasingOid, TooManyRows
 from coldaisle.integrations.snmp.message import Request, prepare_read
@@ -13,6 +13,9 @@ from coldaisle.integrations.snmp.tags import ABSENT, GET_BULK, GET_NEXT, NULL
 from coldaisle.integrations.snmp.target import Target
 
 _ENDS = ABSENT - {NULL}
+
+Trace = list[tuple[Request, list[Varbind]]]
+"""Requests, each with what was answered, in the order asked."""
 
 
 @dataclass(slots=True)
@@ -37,8 +40,18 @@ class Walk:
     Raises TooManyRows, NonIncreasingOid, MalformedMessage as replies come.
     """
 
-    def __init__(self, target: Target, state: PeerState, columns: list[Column], max_rows_count: int) -> None:
+    def __init__(
+        self,
+        target: Target,
+        state: PeerState,
+        columns: list[Column],
+        max_rows_count: int,
+        expected_rows_count: int = 0,
+    ) -> None:
         self.replies_count = 0
+        self.read = read_varbinds
+        self.trace: Trace = []
+        self._expected_rows_count = expected_rows_count
         self.active = columns
         self._columns = columns
         self._target = target
@@ -47,12 +60,21 @@ class Walk:
 
     @property
     def repetitions(self) -> int:
-        """Rows asked for at once; 1 means GETNEXT."""
-        return self._state.repetitions_for(self._target)
+        """Rows asked for at once; 1 means GETNEXT.
+
+        Where rows are expected, no more than these and the one that shows that they are all.
+        """
+        most = self._state.repetitions_for(self._target)
+        left = self._expected_rows_count - min(len(column.rows) for column in self.active)
+        return min(most, left + 1) if left > 0 else most
 
     @property
     def request(self) -> Request:
         """What to ask now."""
+        self._request = self._next_request()
+        return self._request
+
+    def _next_request(self) -> Request:
         oids = [column.last for column in self.active]
         repetitions = self.repetitions
         return (
@@ -61,14 +83,15 @@ class Walk:
 
     def take(self, reply: Reply) -> bool:
         """Whether the walk goes on after this reply."""
-        columns, varbinds = self.active, reply.varbinds
+        columns, varbinds, repetitions = self.active, reply.varbinds, self.repetitions
+        self.trace.append((self._request, varbinds))
         take_reply(columns, varbinds)
         self.replies_count += 1
         if sum([len(column.rows) for column in self._columns]) > self._max_rows_count:
             raise TooManyRows(f"{self._target!r} has more than {self._max_rows_count} rows")
         self.active = [column for column in columns if not column.ended]
-        if len(varbinds) < self.repetitions * len(columns) and len(self.active) == len(columns):
-            self._state.cut(self.repetitions, len(varbinds) // len(columns))  # there was room for more
+        if len(varbinds) < repetitions * len(columns) and len(self.active) == len(columns):
+            self._state.cut(repetitions, len(varbinds) // len(columns))  # there was room for more
         return bool(self.active)
 
     def ask_for_less(self) -> bool:

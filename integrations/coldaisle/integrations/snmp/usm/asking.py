@@ -7,7 +7,7 @@ security level of its request is refused. Reports that end a request for good be
 import time
 from typing import NoReturn
 
-from coldaisle.integrations.snmp.ber import Varbind, read_varbinds
+from coldaisle.integrations.snmp.ber import Reader, Varbind, read_varbinds
 from coldaisle.integrations.snmp.errors import NotAuthentic, SecurityReport
 from coldaisle.integrations.snmp.message import Request, Shell, opened
 from coldaisle.integrations.snmp.question import AnyShell, check_status
@@ -52,8 +52,11 @@ class Discovery:
 class SecureQuestion:
     """A request of a user to a known engine, whose clock it follows."""
 
-    def __init__(self, keys: Keys, engine: RemoteEngine, context: str, request: Request) -> None:
+    def __init__(
+        self, keys: Keys, engine: RemoteEngine, context: str, request: Request, read: Reader = read_varbinds
+    ) -> None:
         self._keys = keys
+        self._read = read
         self._engine = engine
         self._context = context.encode()
         self._request = request
@@ -132,9 +135,9 @@ class SecureQuestion:
         if shell.pdu != RESPONSE or shell.request_id != self._message_id:
             return None
         check_status(self._request, shell)
-        return _varbinds(scoped)
+        return _varbinds(scoped, self._read)
 
 
-def _varbinds(scoped: Scoped) -> list[Varbind]:
+def _varbinds(scoped: Scoped, read: Reader = read_varbinds) -> list[Varbind]:
     start, stop = scoped.shell.start, scoped.shell.stop
-    return opened(scoped.octets, lambda octets: read_varbinds(octets, start, stop))
+    return opened(scoped.octets, lambda octets: read(octets, start, stop))
