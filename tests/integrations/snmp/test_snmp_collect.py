@@ -10,16 +10,19 @@ from coldaisle.core.errors import ConfigError
 from coldaisle.core.events.types import DeviceLost, DeviceReached, InputRejected, SamplesRecorded
 from coldaisle.integrations.snmp import (
     DeviceConfig,
+    LocalEngine,
     ProfileError,
     Responder,
     SnmpClient,
     SnmpCollector,
     Table,
+    User,
     built_in_profiles,
     tags,
 )
-from coldaisle.integrations.snmp.config import host_and_port, read_target, write_target
+from coldaisle.integrations.snmp.config import UserConfig, host_and_port, read_target, write_target
 from coldaisle.integrations.snmp.device_watch import SLOT_SECONDS, DeviceWatch, next_due, start_offset
+from coldaisle.integrations.snmp.keeping import read_peers
 from coldaisle.integrations.snmp.message import decode, encode
 
 RPDU = "1.3.6.1.4.1.318.1.1.26"
@@ -194,3 +197,28 @@ async def test_a_client_serves_many_watches_at_once(seen):
         for _ in range(50):
             group.create_task(watch(client, device.port, seen).poll_once())
     assert len(seen.of(SamplesRecorded)) == 50
+
+
+async def test_engines_are_known_after_a_restart(seen, tmp_path, monkeypatch):
+    """Two thousand devices are not discovered anew because the agent was updated."""
+    monkeypatch.setenv("PHRASE", "authentic1")
+    learned = tmp_path / "snmp-learned.json"
+    engine, user = LocalEngine(b"\x80\x00\x00\x00\x05kept"), User("signs", "SHA-256", "authentic1")
+    async with Responder(Table(PDU_ROWS), users=[user], engine=engine) as device:
+        config = DeviceConfig(
+            "pdu-a01", f"127.0.0.1:{device.port}", version="3",
+            user=UserConfig("signs", auth="SHA-256", auth_phrase_env="PHRASE"),
+        )  # fmt: skip
+        for round_number in (1, 2):
+            collector = SnmpCollector([config], 0.05, "agent-1", learned_file=learned)
+            async with collecting(collector, seen):
+                await seen.wait_for(SamplesRecorded, 2 * round_number)
+        assert device.authority.refused_counts == {"unknownEngineIDs": 1}
+    assert [peer.engine_id for peer in read_peers(tmp_path / "snmp-peers.json")] == [engine.id.hex()]
+
+
+def test_a_damaged_file_of_peers_is_begun_anew(tmp_path):
+    path = tmp_path / "snmp-peers.json"
+    for text in (b"\xff", b"{}", b'[{"host":"a","port":1,"engine_id":"zz"}]'):
+        path.write_bytes(text)
+        assert read_peers(path) == []

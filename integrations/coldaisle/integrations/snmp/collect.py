@@ -5,7 +5,8 @@ sysObjectID is read at the first contact and after each loss. See :mod:`.device_
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.config import DeviceConfig, read_target
 from coldaisle.integrations.snmp.device_watch import DeviceWatch
 from coldaisle.integrations.snmp.errors import ProfileError
+from coldaisle.integrations.snmp.keeping import read_peers, write_kept
 from coldaisle.integrations.snmp.learned import Memory
+from coldaisle.integrations.snmp.peers import KnownPeer
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.profile_files import built_in_profiles, profiles_in
 from coldaisle.integrations.snmp.shared import Shared
 
+PEERS_FILE = "snmp-peers.json"
 SAVE_SECONDS = 60.0
 """How much of what was learned a crash may lose."""
 
@@ -27,7 +31,7 @@ class SnmpCollector:
     """Polls ``devices`` every ``poll_seconds``, or as their own settings say, on behalf of ``agent``.
 
     ``profiles_folder`` adds a site's own profiles to the built-in ones; ``learned_file`` keeps what was
-    learned of the devices over restarts.
+    learned of the devices over restarts, and PEERS_FILE beside it their engines and clocks.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class SnmpCollector:
         self._changed = asyncio.Event()
         self._profiles = built_in_profiles() if profiles_folder is None else profiles_in(profiles_folder)
         self._learned_file = learned_file
+        self._peers_file = None if learned_file is None else learned_file.with_name(PEERS_FILE)
         for device in self._devices:
             _check(device, self._profiles)
 
@@ -52,17 +57,35 @@ class SnmpCollector:
         for device in self._devices:
             read_target(device)  # what is wrong with it is raised from here, not from a group of tasks
         memory, shared = Memory(self._learned_file), Shared()
-        try:
-            async with SnmpClient() as client, asyncio.TaskGroup() as group:
-                group.create_task(_keep(memory))
-                polled: dict[str, tuple[object, asyncio.Task[None]]] = {}
-                while True:
-                    self._changed.clear()
-                    memory.keep_only({device.asset for device in self._devices})
-                    self._follow(polled, group, partial(self._watch, client, emit, memory, shared))
-                    await self._changed.wait()
-        finally:
+        known = read_peers(self._peers_file)
+        async with SnmpClient(known=known) as client, self._keeping(client, memory) as group:
+            polled: dict[str, tuple[object, asyncio.Task[None]]] = {}
+            while True:
+                self._changed.clear()
+                memory.keep_only({device.asset for device in self._devices})
+                self._follow(polled, group, partial(self._watch, client, emit, memory, shared))
+                await self._changed.wait()
+
+    @asynccontextmanager
+    async def _keeping(self, client: SnmpClient, memory: Memory) -> AsyncIterator[asyncio.TaskGroup]:
+        """A group of tasks; what is learned in it is written down from time to time, and at its end."""
+
+        def save(peers: list[KnownPeer]) -> None:
             memory.save()
+            if self._peers_file is not None:
+                write_kept(self._peers_file, peers)
+
+        async def keep() -> None:
+            while True:
+                await asyncio.sleep(SAVE_SECONDS)
+                await asyncio.to_thread(save, client.export())
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(keep())
+                yield group
+        finally:
+            save(client.export())
 
     def update(self, devices: Sequence[DeviceConfig], poll_seconds: float) -> None:
         """Poll these from now on; a device that stays as it was keeps its schedule and its state.
@@ -102,12 +125,6 @@ class SnmpCollector:
         poll_seconds = device.poll_seconds or self._poll_seconds
         profiles, agent = self._profiles, self._agent
         return DeviceWatch(client, device, poll_seconds, agent, profiles, emit, memory, known, shared)
-
-
-async def _keep(memory: Memory) -> None:
-    while True:
-        await asyncio.sleep(SAVE_SECONDS)
-        await asyncio.to_thread(memory.save)
 
 
 def _check(device: DeviceConfig, profiles: Mapping[str, Profile]) -> None:

@@ -1,15 +1,10 @@
 """What was learned of each device, kept over restarts: the profile, columns not to ask for, row indexes."""
 
-import logging
-import os
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
-MAX_FILE_BYTES = 268_435_456
-
-_log = logging.getLogger(__name__)
+from coldaisle.integrations.snmp.keeping import read_kept, write_kept
 
 Indexes = dict[str, dict[str, str]]
 """Where rows lie: label of the table, then name of the row, to its index."""
@@ -29,7 +24,7 @@ class Memory:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._known = _read(path) if path is not None else {}
+        self._known = read_kept(path, dict[str, Learned], {})
         self._changed = False
 
     def of(self, asset: str) -> Learned:
@@ -48,27 +43,5 @@ class Memory:
 
     def save(self) -> None:
         """Write what changed, whole or not at all; a fault is logged, for all can be learned again."""
-        if self._path is None or not self._changed:
-            return
-        partly = self._path.with_suffix(".partly")
-        try:
-            partly.write_bytes(msgspec.json.encode(self._known))
-            os.replace(partly, self._path)
-        except OSError as error:
-            _log.warning(
-                "what was learned cannot be kept", extra={"file": str(self._path), "reason": str(error)}
-            )
-        else:
-            self._changed = False
-
-
-def _read(path: Path) -> dict[str, Learned]:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ValueError(f"over {MAX_FILE_BYTES} bytes")
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Learned])
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        _log.warning("what was learned is begun anew", extra={"file": str(path), "reason": str(error)})
-        return {}
+        if self._path is not None and self._changed:
+            self._changed = not write_kept(self._path, self._known)
