@@ -48,10 +48,10 @@ def id_message(event_id: bytes, structured: bool) -> shared_pb2.UUID:
 
 def id_bytes(message: shared_pb2.UUID) -> bytes:
     """The id of a message in either form. Raises WireRefusal when it is none."""
-    if message.WhichOneof("value") == "structured":
+    text = message.string
+    if not text and message.WhichOneof("value") == "structured":
         parts = message.structured.most_significant_bits, message.structured.least_significant_bits
         return b"".join(part.to_bytes(8, signed=True) for part in parts)
-    text = message.string
     try:
         if len(text) == _UUID_CHARACTERS:
             return _plain_id(text)

@@ -12,6 +12,8 @@ from coldaisle.server.kurrent.settings import KurrentSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_MESSAGE_BYTES = 17 << 20
+WINDOW_BYTES = 1 << 20
+"""Of a stream: a client need not wait for an answer in the middle of a batch."""
 STOP_GRACE_SECONDS = 1.0
 MAX_CALLS = 1_000
 """Calls at once, over all connections; what comes beyond is refused."""
@@ -34,6 +36,7 @@ async def kurrent_server(
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
+            ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
         ),
         maximum_concurrent_rpcs=MAX_CALLS,
     )
