@@ -2,8 +2,8 @@
 
 Each package of peers gets an environment of its own in a temporary folder (uv, pinned versions, this
 interpreter); ``peers/detectors.py`` runs there with the defaults of its documentation, on the series of the
-Numenta Anomaly Benchmark. What cannot be installed is named and left out. A peer that takes milliseconds a row
-sees only the real series shorter than SMALL_ROWS, ours beside it on the same, and only with COLDAISLE_SOAK=1.
+Numenta Anomaly Benchmark. What cannot be installed is named and left out. A peer that takes milliseconds a
+row sees only the real series shorter than SMALL_ROWS, beside ours on the same, with COLDAISLE_SOAK=1.
 
 ADTK has no streaming detector and gives alarms, no scores: it is fitted to the rows that the benchmark does
 not score and applied to the whole file. Its LevelShiftAD is left out: it compares with the window *after* a

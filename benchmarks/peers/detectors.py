@@ -24,7 +24,7 @@ TREES, TREE_POINTS, SHINGLE = 40, 256, 4
 
 
 def knn_cad(values: Floats, skip: int) -> list[float]:
-    """pysad's KNNCAD has no default for its probationary period: it gets the benchmark's, as at its origin."""
+    """pysad's KNNCAD has no default for its probationary period: it gets the benchmark's."""
     model = importlib.import_module("pysad.models").KNNCAD(probationary_period=max(skip, 48))
     return _streamed(model.fit_score_partial, values)
 
@@ -83,7 +83,7 @@ def _streamed(update: Callable[[Floats], Any], values: Floats) -> list[float]:
 
 
 def _squeezed(found: Any) -> float:
-    """Any score, of either sign, to 0..1 in the same order, which is all that the benchmark sees; none is 0."""
+    """Any score, of either sign, to 0..1 in the same order, all that the benchmark sees; none is 0."""
     score = math.nan if found is None else float(np.ravel(found)[0])
     if math.isfinite(score):
         return 0.5 + 0.5 * score / (1 + abs(score))
