@@ -1,11 +1,9 @@
 """How fast detection is: stage 1 on many series, the model of an asset; and what it finds, beside peers.
 
 Stage 1 is measured in the state in which it is nearly always: every hour of the day known, a few samples in
-a hundred outside a range, series of many ages (each forgets at its own steps). Peers (``pysad``,
-``streamad``, ``rrcf``, river's own detectors) run with their defaults on the whole Numenta Anomaly Benchmark,
-where they and its data are at hand; ADTK is no peer here: it has no streaming detector. pysad and streamad
-want numpy < 2, so they can only be installed where river is older than ours; the dependency group ``bench``
-holds the others.
+a hundred outside a range, series of many ages (each forgets at its own steps). Peers (river's own
+detectors) run with their defaults on the whole Numenta Anomaly Benchmark, where its data is at hand; those
+that cannot be installed beside river are in ``detect_peers.py``.
 """
 
 import importlib
@@ -36,9 +34,6 @@ DAY_STEPS = 288
 ROUNDS = 15
 ENTITY_METRICS = 8
 ENTITY_UPDATES = 2_000
-SLOW_PEERS = frozenset({"rrcf"})
-"""They take a millisecond a row, and run only with COLDAISLE_SOAK=1."""
-
 SHARED = Path(os.environ.get("COLDAISLE_SHARED", Path(__file__).parents[2] / "shared"))
 
 
@@ -145,63 +140,16 @@ class DeviationPeer:
         return _squeezed(float(self._model.score_one(None, value)))
 
 
-class PysadPeer:
-    """A model of pysad."""
-
-    def __init__(self, name: str) -> None:
-        self._model = getattr(importlib.import_module("pysad.models"), name)()
-
-    def update(self, timestamp_epoch_s: float, value: float) -> float:
-        """Its own fit and score."""
-        return _squeezed(float(np.ravel(self._model.fit_score_partial(np.array([value])))[0]))
-
-
-class StreamadPeer:
-    """A model of streamad."""
-
-    def __init__(self, name: str) -> None:
-        self._model = getattr(importlib.import_module("streamad.model"), name)()
-
-    def update(self, timestamp_epoch_s: float, value: float) -> float:
-        """Its own fit and score; it gives none in its warm-up."""
-        return _squeezed(float(self._model.fit_score(np.array([value])) or 0.0))
-
-
-class ForestPeer:
-    """A robust random cut forest of 10 trees of 64 points (rrcf)."""
-
-    def __init__(self) -> None:
-        self._module = importlib.import_module("rrcf")
-        self._trees = [self._module.RCTree() for _ in range(10)]
-        self._count = 0
-
-    def update(self, timestamp_epoch_s: float, value: float) -> float:
-        """Insert, score, forget the oldest point."""
-        displacement = 0.0
-        for tree in self._trees:
-            if len(tree.leaves) >= 64:
-                tree.forget_point(self._count - 64)
-            tree.insert_point(np.array([value]), index=self._count)
-            displacement += tree.codisp(self._count)
-        self._count += 1
-        return _squeezed(displacement / len(self._trees))
-
-
 def _squeezed(score: float) -> float:
     """Any score to 0..1 without ties at the end; order is all that the benchmark sees."""
     return score / (1 + score) if score > 0 and math.isfinite(score) else 0.0
 
 
-PEERS: dict[str, tuple[str, Callable[[], Streaming]]] = {
-    "coldaisle": ("coldaisle.core.detect.univariate", detector),
-    "river_loda": ("river", lambda: RiverPeer(anomaly.LODA(n_random_cuts=20, seed=1))),
-    "river_half_space_trees": ("river", lambda: RiverPeer(anomaly.HalfSpaceTrees(10, 6, seed=1))),
-    "river_absolute_deviation": ("river", DeviationPeer),
-    "pysad_knn_cad": ("pysad", lambda: PysadPeer("KNNCAD")),
-    "pysad_absolute_deviation": ("pysad", lambda: PysadPeer("StandardAbsoluteDeviation")),
-    "streamad_spot": ("streamad", lambda: StreamadPeer("SpotDetector")),
-    "streamad_z_score": ("streamad", lambda: StreamadPeer("ZScoreDetector")),
-    "rrcf": ("rrcf", ForestPeer),
+PEERS: dict[str, Callable[[], Streaming]] = {
+    "coldaisle": detector,
+    "river_loda": lambda: RiverPeer(anomaly.LODA(n_random_cuts=20, seed=1)),
+    "river_half_space_trees": lambda: RiverPeer(anomaly.HalfSpaceTrees(10, 6, seed=1)),
+    "river_absolute_deviation": DeviationPeer,
 }
 
 
@@ -214,10 +162,7 @@ def peers() -> dict[str, object]:
     corpus = scorer.load_corpus(SHARED / "data" / "nab")
     costs = json.loads((SHARED / "data" / "nab" / "config" / "profiles.json").read_text())
     figures: dict[str, object] = {}
-    for name, (package, make) in PEERS.items():
-        if reason := not_run(name, package):
-            figures[f"{name}_standard"] = f"not run: {reason}"
-            continue
+    for name, make in PEERS.items():
         began = time.process_time()
         scores = scorer.run_detector(make, corpus)
         seconds = time.process_time() - began
@@ -225,17 +170,6 @@ def peers() -> dict[str, object]:
         figures[f"{name}_standard"] = round(score, 2)
         figures[f"{name}_samples_per_second"] = round(sum(len(s.times) for s in corpus) / seconds)
     return figures
-
-
-def not_run(name: str, package: str) -> str:
-    """Why this peer cannot run here, or should not; empty where it does."""
-    if name in SLOW_PEERS and not os.environ.get("COLDAISLE_SOAK"):
-        return "slow; set COLDAISLE_SOAK=1"
-    try:
-        importlib.import_module(package)
-    except ImportError as error:
-        return str(error)
-    return ""
 
 
 def main() -> None:
