@@ -3,7 +3,7 @@
 Stage 1 is measured in the state in which it is nearly always: every hour of the day known, a few samples in
 a hundred outside a range, series of many ages (each forgets at its own steps). Peers (river's own
 detectors) run with their defaults on the whole Numenta Anomaly Benchmark, where its data is at hand; those
-that cannot be installed beside river are in ``detect_peers.py``.
+of other packages, which want versions of their own, are in ``detect_peers.py``.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What detectors that cannot be installed beside river find, how fast, and our stage 1 in the same run.
+"""What detectors of other packages find, how fast, and our stage 1 in the same run.
 
 Each package of peers gets an environment of its own in a temporary folder (uv, pinned versions, this
 interpreter); ``peers/detectors.py`` runs there with the defaults of its documentation, on the series of the
