@@ -33,10 +33,11 @@ from coldaisle.core.store.port import (
     Page,
     StreamState,
 )
+from coldaisle.core.store.sqlite_insert import Row
 from coldaisle.core.store.sqlite_open import open_writer
 from coldaisle.core.store.sqlite_schema import open_reader, translate
 from coldaisle.core.store.sqlite_streams import delete_stream, stream_state, tombstone, truncate_stream
-from coldaisle.core.store.sqlite_writer import LAST_POSITION, Job, Request, Row, Writer
+from coldaisle.core.store.sqlite_writer import LAST_POSITION, Job, Request, Writer
 
 MAX_QUEUED_BYTES = 64 << 20
 """Bytes that may wait for the writer; further appends wait, so that a slow disk pushes back."""

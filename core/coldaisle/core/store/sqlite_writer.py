@@ -24,13 +24,13 @@ from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_expected, repeated_result
 from coldaisle.core.store.port import NO_STREAM_STATE, Append, Appended, StreamState
 from coldaisle.core.store.sqlite_chain import open_chain
+from coldaisle.core.store.sqlite_insert import Row, insert_events
 from coldaisle.core.store.sqlite_schema import translate
 from coldaisle.core.store.sqlite_streams import stream_row
 
 MAX_GROUP_EVENTS = 20_000
 """Events in one transaction; what comes beyond waits for the next."""
 
-_INSERT_EVENT = "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_STREAM = "INSERT INTO stream(id, name, version) VALUES(?,?,-1)"
 _UPSERT_CHECKPOINT = (
     "INSERT INTO checkpoint VALUES(?,?) ON CONFLICT(consumer) DO UPDATE SET position=excluded.position"
@@ -52,7 +52,6 @@ _LAST_RECORDED = (
 )
 PUT_SETTING = "INSERT INTO setting VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
 
-Row = tuple[int, int, int, bytes, str, int, int, int, str, bytes, bytes | None, bytes | None]
 log = logging.getLogger(__name__)
 
 
@@ -307,7 +306,7 @@ class Writer:
                     answers.append(group.take(request.appends, careful))
                 except StoreError as refusal:
                     answers.append(refusal)
-            connection.executemany(_INSERT_EVENT, group.rows)
+            insert_events(connection, group.rows)
             connection.executemany(_INSERT_STREAM, group.new_streams())
             connection.executemany(_UPSERT_CHECKPOINT, [r.checkpoint for r in requests if r.checkpoint])
             if self._chain is not None and group.rows:
