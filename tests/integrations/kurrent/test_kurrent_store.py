@@ -273,3 +273,38 @@ def test_the_wire_and_memory_never_disagree(
             return await outcomes(store)
 
     assert asyncio.run(over_the_wire()) == asyncio.run(outcomes(MemoryStore()))
+
+
+async def test_appends_at_once_land_each_in_its_place(port: int) -> None:
+    async with KurrentStore(config(port)) as store:
+        for first in (1, 1_001):  # the second time over calls that are open
+            streams = [f"s-{n}" for n in range(40)]
+            results = await asyncio.gather(
+                *(store.append(stream, [new(first + n)]) for n, stream in enumerate(streams))
+            )
+            assert [result.version for result in results] == [first // 1_000] * 40
+            found = [(await store.read_stream(stream, limit=1, backwards=True))[0] for stream in streams]
+            assert [event.position for event in found] == [result.position for result in results]
+            assert [int.from_bytes(event.id) for event in found] == list(range(first, first + 40))
+
+
+async def test_an_append_given_up_leaves_the_next_one_its_own_answer(port: int) -> None:
+    async with KurrentStore(config(port)) as store:
+        await store.append("a", [new(1)])
+        for number in range(2, 30):
+            given_up = asyncio.ensure_future(store.append("a", [new(number)]))
+            await asyncio.sleep(number * 1e-4)
+            given_up.cancel()
+            await asyncio.gather(given_up, return_exceptions=True)
+            kept = await store.append("b", [new(1_000 + number)])
+            (newest,) = await store.read_stream("b", limit=1, backwards=True)
+            assert (kept.version, kept.position) == (number - 2, newest.position)
+
+
+async def test_a_deadline_that_passes_is_told_and_the_append_can_be_repeated(port: int) -> None:
+    async with KurrentStore(config(port, timeout_seconds=10.0)) as store:
+        first = await store.append("a", [new(1)])
+        async with KurrentStore(config(port, timeout_seconds=0.000_01, max_attempts=2)) as hasty:
+            with pytest.raises(StoreError, match="2 attempts"):
+                await hasty.append("a", [new(1)])
+        assert await store.append("a", [new(1)]) == first

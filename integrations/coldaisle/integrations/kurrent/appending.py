@@ -1,7 +1,7 @@
 """Appends to a cluster: by the first protocol version for one stream, by the second for many."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from coldaisle.core.errors import DuplicateEvent, StoreError, StreamTombstoned, TooLarge, WrongVersion
 from coldaisle.core.events.envelope import Recorded
@@ -13,10 +13,16 @@ from coldaisle.integrations.kurrent.link import Link
 if TYPE_CHECKING:
     from kurrentdbclient import AsyncKurrentDBClient, StreamState
 
+    from coldaisle.integrations.kurrent.batches import BatchClient, Landed
+
 MAX_V1_APPEND_BYTES = 900_000
 """A cluster takes 1 MiB in a first-version append unless told otherwise; metadata counts too."""
 ENVELOPE_BYTES = 300
 """About what the metadata of one event takes."""
+MAX_KNOWN_STREAMS = 10_000
+"""Streams whose version is remembered."""
+
+Result = TypeVar("Result")
 
 
 class Appender:
@@ -24,6 +30,7 @@ class Appender:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._versions: dict[str, int] = {}
 
     async def append(self, appends: Sequence[Append]) -> list[Appended]:
         """The port's ``append_many``."""
@@ -54,17 +61,24 @@ class Appender:
             raise WrongVersion(stream, _shown(expected), -1) from error
 
     async def _append_one(self, append: Append) -> Appended:
-        events = [to_wire(event) for event in append.events]
+        async def work(client: "BatchClient") -> "Landed":
+            return await client.append_batch(
+                append.stream, append.events, state_of(append.expected), self._link.timeout_seconds
+            )
 
-        async def work(client: "AsyncKurrentDBClient") -> int:
-            return await client.append_to_stream(
-                append.stream, events=events, current_version=state_of(append.expected),
-                timeout=self._link.timeout_seconds,
-            )  # fmt: skip
+        landed = await self._refusing([append], work)
+        appended = Appended(landed.version, landed.position)
+        before = self._versions.get(append.stream)
+        if before is None or appended.version != before + len(append.events):
+            # perhaps a repetition, for which a cluster may name another place than its first time
+            appended = await self._located(append, await self._around(landed.position, 1))
+        self._remember(append.stream, appended.version)
+        return appended
 
-        position = await self._refusing([append], work)
-        # also where a version was expected: a repetition may name another than its first time
-        return await self._located(append, await self._around(position, 1))
+    def _remember(self, stream: str, version: int) -> None:
+        if len(self._versions) >= MAX_KNOWN_STREAMS:
+            self._versions.clear()
+        self._versions[stream] = max(version, self._versions.get(stream, -1))
 
     async def _append_session(self, appends: Sequence[Append]) -> list[Appended]:
         from kurrentdbclient import NewEvents
@@ -86,9 +100,9 @@ class Appender:
         return [await self._located(append, around) for append in appends]
 
     async def _refusing(
-        self, appends: Sequence[Append], work: Callable[["AsyncKurrentDBClient"], Awaitable[int]]
-    ) -> int:
-        """The position, or the refusal as one of ours."""
+        self, appends: Sequence[Append], work: Callable[["BatchClient"], Awaitable[Result]]
+    ) -> Result:
+        """What the cluster answers, or the refusal as one of ours."""
         from kurrentdbclient import exceptions as e
 
         first = appends[0]

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from coldaisle.core.events import id_text, parse_id
 from coldaisle.core.events.envelope import NewEvent, Recorded
 
 if TYPE_CHECKING:
     from kurrentdbclient import NewEvent as WireEvent
     from kurrentdbclient import RecordedEvent
 
+JSON = "application/json"
 FOREIGN_SCHEMA = 0
 FOREIGN_ACTOR = "kurrent"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -95,8 +97,8 @@ def _nanoseconds(moment: datetime | None) -> int:
 
 
 def _id_text(event_id: bytes | None) -> str:
-    return "" if event_id is None else str(uuid.UUID(bytes=event_id))
+    return "" if event_id is None else id_text(event_id)
 
 
 def _id_bytes(text: str) -> bytes | None:
-    return uuid.UUID(text).bytes if text else None
+    return parse_id(text) if text else None

@@ -10,7 +10,7 @@ from coldaisle.core.errors import ConfigError, StoreError
 from coldaisle.integrations.kurrent.config import KurrentConfig
 
 if TYPE_CHECKING:
-    from kurrentdbclient import AsyncKurrentDBClient
+    from coldaisle.integrations.kurrent.batches import BatchClient
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ class Link:
 
     def __init__(self, config: KurrentConfig) -> None:
         self._config = config
-        self._client: AsyncKurrentDBClient | None = None
+        self._client: BatchClient | None = None
         self._jitter = random.Random()  # spreads clients in time; nothing recorded depends on it
 
     @property
@@ -32,15 +32,13 @@ class Link:
     async def open(self) -> None:
         """Connect. Raises ConfigError for a wrong address and StoreError when nobody answers."""
         try:
-            from kurrentdbclient import AsyncKurrentDBClient
+            from coldaisle.integrations.kurrent.batches import BatchClient
         except ImportError as error:
             raise ConfigError(
                 f"KurrentDB needs the package {error.name}: pip install 'coldaisle[kurrent]'"
             ) from error
         try:
-            self._client = AsyncKurrentDBClient(
-                self._config.uri, root_certificates=self._config.certificate()
-            )
+            self._client = BatchClient(self._config.uri, self._config.certificate())
         except (ValueError, OSError) as error:
             raise ConfigError(f"the cluster's address or certificate is wrong: {error}") from error
         await self.call(lambda client: client.connect())
@@ -50,7 +48,7 @@ class Link:
         if self._client is not None:
             await self._client.close()
 
-    async def call(self, work: Callable[["AsyncKurrentDBClient"], Awaitable[Result]]) -> Result:
+    async def call(self, work: Callable[["BatchClient"], Awaitable[Result]]) -> Result:
         """The result of ``work``, repeated while the cluster is away or chooses a leader.
 
         Repetition is safe because ids are given before the first attempt. Raises StoreError.

@@ -10,8 +10,9 @@ from kurrentdbclient.protos.v1 import shared_pb2, status_pb2, streams_pb2
 
 from coldaisle.core.errors import DuplicateEvent, TooLarge, WrongVersion
 from coldaisle.core.store import Expected
+from coldaisle.integrations.kurrent.decode import JSON
 from coldaisle.server.kurrent.errors import WireRefusal
-from coldaisle.server.kurrent.events import JSON, Proposed
+from coldaisle.server.kurrent.events import Proposed
 from coldaisle.server.kurrent.messages import id_bytes
 
 MAX_DEADLINE_SECONDS = 86_400.0

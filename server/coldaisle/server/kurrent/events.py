@@ -7,20 +7,19 @@ stored with its metadata and content type inside its data, under schema 0, and c
 
 import uuid
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 import orjson
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from coldaisle.core.errors import EventError
 from coldaisle.core.events import NewEvent
 from coldaisle.core.events.codec import EVENT_TYPES, parse_body
 from coldaisle.core.events.envelope import Recorded
-from coldaisle.integrations.kurrent.decode import Envelope, envelope_of
+from coldaisle.integrations.kurrent.decode import FOREIGN_SCHEMA, JSON, Envelope, envelope_of
 
-JSON = "application/json"
 OCTETS = "application/octet-stream"
-FOREIGN_SCHEMA = 0
 MAX_TYPE_CHARACTERS = 1_024
 _NANOSECONDS_PER_TICK = 100
 
@@ -50,8 +49,18 @@ class Proposed(Struct, frozen=True):
         return len(self.data) + len(self.metadata)
 
 
+class Own(Struct, frozen=True):
+    """The metadata of our events, its texts read as what they stand for."""
+
+    actor: str
+    schema: Annotated[int, Meta(gt=FOREIGN_SCHEMA, lt=1 << 31)]
+    time: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+    correlation: uuid.UUID | None = msgspec.field(default=None, name="$correlationId")
+    causation: uuid.UUID | None = msgspec.field(default=None, name="$causationId")
+
+
 _foreign = msgspec.json.Decoder(Foreign)
-_envelope = msgspec.json.Decoder(Envelope)
+_own = msgspec.json.Decoder(Own, strict=False)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -109,22 +118,14 @@ def _native(event: Proposed) -> NewEvent | None:
     if event.content_type != JSON or not event.metadata:
         return None
     try:
-        envelope = _envelope.decode(event.metadata)
-        schema, moment = int(envelope.schema), int(envelope.time)
-        correlation, causation = _id_bytes(envelope.correlation), _id_bytes(envelope.causation)
-    except (msgspec.MsgspecError, ValueError):
+        own = _own.decode(event.metadata)
+    except msgspec.MsgspecError:
         return None
-    canonical = (
-        0 < schema < 1 << 31
-        and 0 <= moment < 1 << 63
-        and (str(schema), str(moment)) == (envelope.schema, envelope.time)
-        and _encode(envelope) == event.metadata
-    )
-    if not canonical:
-        return None
-    return NewEvent(
-        event.id, event.type, schema, moment, envelope.actor, event.data, correlation, causation
+    native = NewEvent(
+        event.id, event.type, own.schema, own.time, own.actor, event.data,
+        own.correlation.bytes if own.correlation else None, own.causation.bytes if own.causation else None,
     )  # fmt: skip
+    return native if envelope_of(native) == event.metadata else None
 
 
 def _wrapped(event: Proposed) -> bytes:
@@ -142,13 +143,3 @@ def _raw_or_bytes(content: bytes) -> tuple[Raw | UnsetType, bytes]:
     if content != content.strip():
         return UNSET, content
     return Raw(content), b""
-
-
-def _id_bytes(text: str) -> bytes | None:
-    """The id, if it is written in its one canonical form."""
-    if not text:
-        return None
-    parsed = uuid.UUID(text)
-    if str(parsed) != text:
-        raise ValueError(text)
-    return parsed.bytes

@@ -16,8 +16,9 @@ from coldaisle.core.errors import DuplicateEvent, TooLarge, WrongVersion
 from coldaisle.core.events import new_id
 from coldaisle.core.store import Appended, EventStore, Expected
 from coldaisle.core.store.port import MAX_EVENT_BYTES
+from coldaisle.integrations.kurrent.decode import JSON
 from coldaisle.server.kurrent.errors import WireRefusal, bad_request
-from coldaisle.server.kurrent.events import JSON, OCTETS, Proposed, metadata_from_properties
+from coldaisle.server.kurrent.events import OCTETS, Proposed, metadata_from_properties
 from coldaisle.server.kurrent.messages import checked_name
 from coldaisle.server.kurrent.settings import KurrentSettings
 from coldaisle.server.kurrent.windows import state_of
