@@ -26,8 +26,7 @@ from coldaisle.core.store.retention_deleted import scavenge_deleted
 from coldaisle.core.store.retention_facts import tell_removed
 from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_schema import open_reader
-from coldaisle.core.store.sqlite_writer import LAST_POSITION
+from coldaisle.core.store.sqlite_schema import LAST_POSITION, open_reader
 from coldaisle.server.opening import open_cluster
 from coldaisle.server.retainer import COVERED_BY
 

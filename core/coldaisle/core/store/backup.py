@@ -15,8 +15,7 @@ from msgspec import Struct
 
 from coldaisle.core.errors import StoreError, StoreUnreadable
 from coldaisle.core.store.cipher import StoreKey
-from coldaisle.core.store.sqlite_schema import check_schema, open_reader, translate
-from coldaisle.core.store.sqlite_writer import LAST_POSITION
+from coldaisle.core.store.sqlite_schema import LAST_POSITION, check_schema, open_reader, translate
 
 PROGRESS_STEPS = 500
 """SQLite's virtual machine steps between two reports of progress."""

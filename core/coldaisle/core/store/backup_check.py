@@ -15,8 +15,7 @@ from coldaisle.core.store.archive import SegmentReader
 from coldaisle.core.store.archive_history import archive_folder, segments_of
 from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_schema import open_reader, translate
-from coldaisle.core.store.sqlite_writer import LAST_POSITION
+from coldaisle.core.store.sqlite_schema import LAST_POSITION, open_reader, translate
 
 NEWEST_EVENTS = 1_000
 """Positions at the end of the log that the quick look holds against each other."""

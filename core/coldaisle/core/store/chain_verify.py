@@ -27,7 +27,7 @@ from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.checkpoints import Checkpoint
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_chain import load_epochs, store_id
-from coldaisle.core.store.sqlite_writer import LAST_POSITION
+from coldaisle.core.store.sqlite_schema import LAST_POSITION
 
 STEP_EVENTS = 2_000
 """Events that one read transaction looks at, unless one batch is larger."""

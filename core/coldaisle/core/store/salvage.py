@@ -27,7 +27,8 @@ from coldaisle.core.store.cipher import StoreKey, unlock
 from coldaisle.core.store.salvage_pages import Row, rows_of
 from coldaisle.core.store.salvage_query import open_damaged, query_rows
 from coldaisle.core.store.sqlite_open import open_writer
-from coldaisle.core.store.sqlite_writer import LAST_POSITION, PUT_SETTING
+from coldaisle.core.store.sqlite_schema import LAST_POSITION
+from coldaisle.core.store.sqlite_writer import PUT_SETTING
 
 ROWS_A_TRANSACTION = 5_000
 COPIED_TABLES = ("checkpoint", "batch", "removed", "segment", "retention", "setting")

@@ -8,9 +8,8 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -22,7 +21,6 @@ from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_bounds
 from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.lock import lock
-from coldaisle.core.store.page_bound import take_page
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
@@ -33,27 +31,17 @@ from coldaisle.core.store.port import (
     Page,
     StreamState,
 )
-from coldaisle.core.store.sqlite_insert import Row
 from coldaisle.core.store.sqlite_open import open_writer
+from coldaisle.core.store.sqlite_reading import SCAN_WINDOW_EVENTS, PageReader, head, position_at
 from coldaisle.core.store.sqlite_schema import open_reader, translate
 from coldaisle.core.store.sqlite_streams import delete_stream, stream_state, tombstone, truncate_stream
-from coldaisle.core.store.sqlite_writer import LAST_POSITION, Job, Request, Writer
+from coldaisle.core.store.sqlite_writer import Job, Request, Writer
 
 MAX_QUEUED_BYTES = 64 << 20
 """Bytes that may wait for the writer; further appends wait, so that a slow disk pushes back."""
 
 READER_THREADS = 2
-SCAN_WINDOW_EVENTS = 50_000
-"""Events that one filtered read looks at, at most: a rare type does not hold a reader for a whole history."""
 READ_ONLY_POLL_SECONDS = 0.2
-
-_COLUMNS = (
-    "position, stream_id, version, id, type, schema, time, recorded, actor, data, "
-    "correlation_id, causation_id"
-)
-_VISIBLE = "(SELECT id FROM stream WHERE name = ? AND NOT tombstoned)"
-_FIRST_VISIBLE = "(SELECT truncate_before FROM stream WHERE name = ?)"
-_DATA_OF: Callable[[Row], bytes] = itemgetter(9)
 Result = TypeVar("Result")
 
 
@@ -82,7 +70,7 @@ class SqliteStore:
         self._queued_bytes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._changed = asyncio.Event()
-        self._stream_names: dict[int, str] = {}
+        self._pages = PageReader(path)
         self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="store-reader")
         self._local = threading.local()
         self._readers: list[apsw.Connection] = []
@@ -144,24 +132,18 @@ class SqliteStore:
 
     async def head(self) -> int:
         """See EventStore."""
-        return await self.inspect(_head)
+        return await self.inspect(head)
 
     async def position_at(self, time: int) -> int:
-        """See EventStore: a binary search, because ``recorded`` never falls along positions."""
-        return await self.inspect(lambda connection: _position_at(connection, time))
+        """See EventStore."""
+        return await self.inspect(lambda connection: position_at(connection, time))
 
     async def read_stream(
         self, stream: str, *, after: int = -1, limit: int = MAX_PAGE_EVENTS, backwards: bool = False
     ) -> list[Recorded]:
         """See EventStore."""
-        bound, order = ("<", "DESC") if backwards else (">", "ASC")
-        edge = (1 << 62) if backwards and after < 0 else after
-        query = (
-            f"SELECT {_COLUMNS} FROM event WHERE stream_id = {_VISIBLE} AND version >= {_FIRST_VISIBLE} "
-            f"AND version {bound} ? ORDER BY version {order} LIMIT ?"
-        )
         return await self.inspect(
-            lambda connection: self._records(connection, query, (stream, stream, edge, limit))[0]
+            lambda connection: self._pages.stream(connection, stream, after, limit, backwards)
         )
 
     async def stream_state(self, stream: str) -> StreamState | None:
@@ -204,7 +186,7 @@ class SqliteStore:
         only: EventFilter = EVERYTHING,
     ) -> Page:
         """See EventStore."""
-        read = self._page_backwards if backwards else self._page
+        read = self._pages.page_backwards if backwards else self._pages.page
         return await self.inspect(lambda connection: read(connection, after, limit, only))
 
     async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
@@ -265,99 +247,3 @@ class SqliteStore:
             raise translate(error, self.path) from error
         except UnicodeDecodeError as error:
             raise StoreUnreadable(f"{self.path} is damaged ({error}): restore it from a backup") from error
-
-    def _page(self, connection: apsw.Connection, after: int, limit: int, only: EventFilter) -> Page:
-        head = _head(connection)
-        end = head if only == EVERYTHING else min(head, after + SCAN_WINDOW_EVENTS)
-        where, values = _conditions(only)
-        query = (
-            f"SELECT {_COLUMNS} FROM event WHERE position > ? AND position <= ?{where} "
-            "ORDER BY position LIMIT ?"
-        )
-        events, whole = self._records(connection, query, (after, end, *values, limit))
-        position = max(after, end) if whole and len(events) < limit else events[-1].position
-        return Page(events, position, caught_up=position >= head)
-
-    def _page_backwards(self, connection: apsw.Connection, after: int, limit: int, only: EventFilter) -> Page:
-        end = after or _head(connection) + 1
-        start = 0 if only == EVERYTHING else max(0, end - SCAN_WINDOW_EVENTS)
-        where, values = _conditions(only)
-        query = (
-            f"SELECT {_COLUMNS} FROM event WHERE position < ? AND position >= ?{where} "
-            "ORDER BY position DESC LIMIT ?"
-        )
-        events, whole = self._records(connection, query, (end, start, *values, limit))
-        position = max(1, start) if whole and len(events) < limit else events[-1].position
-        return Page(events, position, caught_up=position <= 1)
-
-    def _records(
-        self, connection: apsw.Connection, query: str, values: tuple[int | str, ...]
-    ) -> tuple[list[Recorded], bool]:
-        """The events of one page, and whether the page's bytes had room for all of them."""
-        cursor = connection.execute(query, values)
-        # apsw types a row by what SQLite could hold; the schema says what these columns do hold
-        rows, whole = take_page(cast("Iterator[Row]", cursor), _data_bytes)
-        cursor.close()
-        return self._named(connection, rows), whole
-
-    def _named(self, connection: apsw.Connection, rows: list[Row]) -> list[Recorded]:
-        try:
-            return _recorded(rows, self._stream_names)
-        except KeyError:
-            known = connection.execute("SELECT id, name FROM stream").fetchall()
-            self._stream_names.update(cast("list[tuple[int, str]]", known))
-        try:
-            return _recorded(rows, self._stream_names)
-        except KeyError as error:
-            raise StoreUnreadable(
-                f"{self.path}: an event is of stream {error}, which is not there: restore a backup"
-            ) from error
-
-
-def _data_bytes(rows: Sequence[Row]) -> int:
-    return sum(map(len, map(_DATA_OF, rows)))
-
-
-def _recorded(rows: list[Row], names: dict[int, str]) -> list[Recorded]:
-    """Twelve names, because slicing each row costs a tenth of reading."""
-    return [
-        Recorded(
-            position, names[stream_id], version, own, type_name, schema, time, recorded, actor, data,
-            correlation_id, causation_id,
-        )
-        for (
-            position, stream_id, version, own, type_name, schema, time, recorded, actor, data,
-            correlation_id, causation_id,
-        ) in rows
-    ]  # fmt: skip
-
-
-def _head(connection: apsw.Connection) -> int:
-    return int(connection.execute(LAST_POSITION).get)
-
-
-def _position_at(connection: apsw.Connection, time: int) -> int:
-    low, high = 0, _head(connection)
-    while low < high:
-        middle = (low + high + 1) // 2
-        recorded = connection.execute(
-            "SELECT recorded FROM event WHERE position >= ? ORDER BY position LIMIT 1", (middle,)
-        ).get
-        early = recorded is not None and recorded <= time  # None: the last events were removed
-        low, high = (middle, high) if early else (low, middle - 1)
-    return low
-
-
-def _conditions(only: EventFilter) -> tuple[str, tuple[str, ...]]:
-    """The filter as SQL; prefixes become ranges of names, so that the index on names serves them."""
-    parts: list[str] = []
-    values: list[str] = []
-    if only.types:
-        parts.append(f" AND type IN ({','.join('?' * len(only.types))})")
-        values.extend(only.types)
-    if only.stream_prefixes:
-        ranges = " OR ".join("name >= ? AND name < ?" for _ in only.stream_prefixes)
-        parts.append(f" AND stream_id IN (SELECT id FROM stream WHERE {ranges})")
-        for prefix in only.stream_prefixes:
-            values.extend((prefix, prefix + "\U0010ffff"))
-    return "".join(parts), tuple(values)

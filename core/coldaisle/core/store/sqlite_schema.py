@@ -38,6 +38,12 @@ CREATE TABLE setting(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 INSERT INTO setting VALUES('store_id', randomblob(16));
 """
 
+LAST_POSITION = (
+    "SELECT max(ifnull((SELECT max(position) FROM event), 0), "
+    "ifnull((SELECT value FROM setting WHERE key = 'last_position'), 0))"
+)
+"""Maintenance notes it before it removes rows: positions are never used twice, also when the last ones go."""
+
 
 def open_reader(path: Path, key: StoreKey | None = None, *, any_age: bool = False) -> apsw.Connection:
     """A connection that cannot write; ``any_age`` also opens a file that is still to be migrated."""

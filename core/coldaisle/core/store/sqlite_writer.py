@@ -1,31 +1,28 @@
 """The one writer of an SQLite store: a thread that commits what has queued up, in groups.
 
 Group commit: while one transaction goes to disk, appends queue; the next transaction takes them all. Under
-load that gives many appends for each fsync, alone it adds no delay. Verdicts are made before anything is
-inserted, so that a refused append costs its neighbours nothing and needs no savepoint.
+load that gives many appends for each fsync, alone it adds no delay.
 """
 
 import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import apsw
 from msgspec import Struct
-from msgspec.structs import replace
 
 from coldaisle.core.errors import StoreError
-from coldaisle.core.events.envelope import NewEvent, Recorded
-from coldaisle.core.store.chain import Fields
+from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.chain_keys import ChainKeys
-from coldaisle.core.store.check import check_expected, repeated_result
-from coldaisle.core.store.port import NO_STREAM_STATE, Append, Appended, StreamState
+from coldaisle.core.store.port import Append, Appended
 from coldaisle.core.store.sqlite_chain import open_chain
-from coldaisle.core.store.sqlite_insert import Row, insert_events
-from coldaisle.core.store.sqlite_schema import translate
+from coldaisle.core.store.sqlite_group import Group, KnownStream
+from coldaisle.core.store.sqlite_insert import insert_events
+from coldaisle.core.store.sqlite_schema import LAST_POSITION, translate
 from coldaisle.core.store.sqlite_streams import stream_row
 
 MAX_GROUP_EVENTS = 20_000
@@ -41,11 +38,6 @@ _BY_ID = (
     "e.correlation_id, e.causation_id FROM event e JOIN stream s ON s.id = e.stream_id WHERE e.id = ?"
 )
 
-LAST_POSITION = (
-    "SELECT max(ifnull((SELECT max(position) FROM event), 0), "
-    "ifnull((SELECT value FROM setting WHERE key = 'last_position'), 0))"
-)
-"""Maintenance notes it before it removes rows: positions are never used twice, also when the last ones go."""
 _LAST_RECORDED = (
     "SELECT max(ifnull((SELECT recorded FROM event ORDER BY position DESC LIMIT 1), 0), "
     "ifnull((SELECT value FROM setting WHERE key = 'last_recorded'), 0))"
@@ -69,100 +61,6 @@ class Job(Struct, frozen=True):
     answer: "asyncio.Future[object]"
     work: Callable[[apsw.Connection], object]
     transaction: bool = True
-
-
-class _Stream(Struct, frozen=True):
-    id: int
-    state: StreamState
-
-
-class _Group:
-    """What one transaction will have changed, on top of what is committed."""
-
-    def __init__(self, writer: "Writer", now: int, recorded: int) -> None:
-        self.writer = writer
-        self.now = now
-        self.recorded = recorded
-        self.position = writer.position
-        self.next_stream_id = writer.next_stream_id
-        self.streams: dict[str, _Stream] = {}
-        self.rows: list[Row] = []
-        self.by_id: dict[bytes, tuple[str, Row]] = {}
-
-    def take(self, appends: Sequence[Append], careful: bool) -> list[Appended]:
-        """Stage a request whole, or raise and stage nothing of it."""
-        position, next_stream_id, row_count = self.position, self.next_stream_id, len(self.rows)
-        recorded = self.recorded
-        before: list[tuple[str, _Stream | None]] = []
-        try:
-            return [self._stage(append, careful, before) for append in appends]
-        except StoreError:
-            for row in self.rows[row_count:]:
-                del self.by_id[row[3]]
-            for name, stream in reversed(before):
-                self._restore(name, stream)
-            self.position, self.next_stream_id, self.recorded = position, next_stream_id, recorded
-            del self.rows[row_count:]
-            raise
-
-    def _restore(self, name: str, stream: _Stream | None) -> None:
-        if stream is None:
-            del self.streams[name]
-        else:
-            self.streams[name] = stream
-
-    def _stage(self, append: Append, careful: bool, before: list[tuple[str, _Stream | None]]) -> Appended:
-        """``careful`` looks up every id; else the first one stands for all, and the id index for the rest."""
-        events = append.events
-        if careful or self._repeats(events[0].id):
-            repeated = repeated_result(append, [self._find(event) for event in events])
-            if repeated is not None:
-                return repeated
-        stream = self._stream(append.stream)
-        check_expected(append.stream, append.expected, stream.state)
-        before.append((append.stream, self.streams.get(append.stream)))
-        self.recorded = max(self.recorded, append.recorded or self.now)
-        self._add_rows(append.stream, stream, events)
-        return Appended(stream.state.version + len(events), self.position)
-
-    def _add_rows(self, name: str, stream: _Stream, events: Sequence[NewEvent]) -> None:
-        position, version, recorded, stream_id = self.position, stream.state.version, self.recorded, stream.id
-        for event in events:
-            position += 1
-            version += 1
-            row = (
-                position, stream_id, version, event.id, event.type, event.schema, event.time, recorded,
-                event.actor, event.data, event.correlation_id, event.causation_id,
-            )  # fmt: skip
-            self.rows.append(row)
-            self.by_id[event.id] = (name, row)
-        self.position = position
-        self.streams[name] = _Stream(stream_id, replace(stream.state, version=version))
-
-    def _stream(self, name: str) -> _Stream:
-        known = self.streams.get(name) or self.writer.stream(name)
-        if known is None:
-            known = _Stream(self.next_stream_id, NO_STREAM_STATE)
-            self.next_stream_id += 1
-        return known
-
-    def new_streams(self) -> list[tuple[int, str]]:
-        """Id and name of the streams that begin in this group."""
-        return [(s.id, name) for name, s in self.streams.items() if s.id >= self.writer.next_stream_id]
-
-    def fields(self) -> Iterator[Fields]:
-        """The staged events in order, under their streams' names."""
-        return ((row[0], name, *row[2:]) for name, row in self.by_id.values())
-
-    def _repeats(self, event_id: bytes) -> bool:
-        return event_id in self.by_id or self.writer.has(event_id)
-
-    def _find(self, event: NewEvent) -> Recorded | None:
-        staged = self.by_id.get(event.id)
-        if staged is not None:
-            name, row = staged
-            return Recorded(row[0], name, *row[2:])
-        return self.writer.find(event.id)
 
 
 class Writer:
@@ -204,13 +102,13 @@ class Writer:
         self._thread.join()
         self._connection.close()
 
-    def stream(self, name: str) -> _Stream | None:
+    def stream(self, name: str) -> KnownStream | None:
         """A committed stream; None when there is none."""
         known = self._streams.get(name)
         if known is None:
             found = stream_row(self._connection, name)
             if found is not None:
-                known = self._streams[name] = _Stream(*found)
+                known = self._streams[name] = KnownStream(*found)
         return known
 
     def has(self, event_id: bytes) -> bool:
@@ -225,7 +123,7 @@ class Writer:
     def _refresh(self) -> None:
         """What the file says now; also after work that may have changed anything in it."""
         connection = self._connection
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, KnownStream] = {}
         self.position: int = connection.execute(LAST_POSITION).get
         self._recorded: int = connection.execute(_LAST_RECORDED).get
         self.next_stream_id: int = connection.execute("SELECT ifnull(max(id), 0) + 1 FROM stream").get
@@ -297,7 +195,7 @@ class Writer:
 
     def _transact(self, requests: list[Request], careful: bool) -> list[list[Appended] | StoreError]:
         connection = self._connection
-        group = _Group(self, time.time_ns(), self._recorded)
+        group = Group(self, time.time_ns(), self._recorded)
         answers: list[list[Appended] | StoreError] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
