@@ -133,6 +133,15 @@ def test_counters_are_judged_by_their_rate() -> None:
     assert bodies(Detector().react(facts)) == []
 
 
+def test_a_counter_whose_rate_comes_with_it_is_one_series() -> None:
+    """Each would warn of the same: the source's rate is judged, which knows of its counter's restarts."""
+    metrics = ('octets_total{port="1"}', 'octets_per_second{port="1"}', 'errors_total{port="1"}')
+    polls = [t.SamplesRecorded("sw", metrics, (1e3 * n, 5.0 if n else None, 1.0 * n)) for n in range(3)]
+    detector = Detector()
+    detector.react(history([configured(), *((n * 60.0, poll) for n, poll in enumerate(polls))]))
+    assert detector.series_count == 2
+
+
 def _busy_history() -> list[Fact]:
     events: list[tuple[float, t.AnyEvent]] = [configured(), *hall()]
     for n in range(120):

@@ -23,7 +23,7 @@ from coldaisle.core.detect.neighbours import Neighbourhood
 from coldaisle.core.detect.novelty import Novelty, NoveltyState
 from coldaisle.core.detect.overlays import Overlays
 from coldaisle.core.detect.peers import Peers
-from coldaisle.core.detect.rates import Changes, Rates, is_counter
+from coldaisle.core.detect.rates import Changes, Rates, is_counter, rate_name
 from coldaisle.core.detect.records import Floats, Singles
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
@@ -135,10 +135,13 @@ class Detector:
         self._habit_conditions = HabitConditions(config, self._habits, self._learning, self._alerts)
 
     def _polled(self, fact: Fact, body: t.SamplesRecorded, column: int, of_lines: bool) -> _Polled:
-        """The poll's finite values; counters as rates."""
+        """The poll's finite values; counters as rates, unless the source tells the rate as well."""
         samples: list[Sample] = []
+        told = set(body.metrics)
         for metric, value in zip(body.metrics, body.values, strict=False):
             if value is not None and is_counter(metric):
+                if rate_name(metric) in told:
+                    continue
                 value = self._rates.rate(body.asset, metric, value, fact.time)
             if value is not None:
                 series = self._series.setdefault((body.asset, metric), len(self._series))

@@ -3,14 +3,25 @@
 A counter's rate is per second between two samples; a gap, never a spike, where a counter restarted.
 """
 
+import functools
+
+TOTAL = "_total"
 NANOSECONDS = 1_000_000_000
 MAX_KEPT_SAMPLES = 64
 """Samples kept of a series whose change is watched: of faster polls, one in so many parts of the span."""
+MAX_CACHED_NAMES = 100_000
 
 
 def is_counter(metric: str) -> bool:
     """Whether the metric only ever rises: its name, without labels, ends in ``_total``."""
-    return metric.partition("{")[0].endswith("_total")
+    return metric.partition("{")[0].endswith(TOTAL)
+
+
+@functools.lru_cache(MAX_CACHED_NAMES)
+def rate_name(metric: str) -> str:
+    """What a source that makes a counter's rate itself calls it: ``x_total{…}`` is ``x_per_second{…}``."""
+    name, brace, labels = metric.partition("{")
+    return f"{name.removesuffix(TOTAL)}_per_second{brace}{labels}"
 
 
 class Rates:
