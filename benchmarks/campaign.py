@@ -82,7 +82,7 @@ def _supply(hall: Hall, place: str) -> Truth:
 
 def _errors(hall: Hall, port: str) -> Truth:
     switch, _, number = port.partition(":")
-    return {switch: frozenset({f'if_in_errors_total{{interface="Ethernet{number}"}}'})}
+    return {switch: frozenset({f'if_in_errors_per_second{{interface="Ethernet{number}"}}'})}
 
 
 TRUTH: dict[str, Trial] = {
