@@ -34,6 +34,11 @@ class Reply(Struct, frozen=True):
     round_trip_seconds: float
     tries_count: int = 1
 
+    @property
+    def left_at(self) -> int:
+        """When it left the device (UTC ns), as far as one can tell."""
+        return self.received_at - int(self.round_trip_seconds * 5e8)
+
 
 class Errand(Protocol):
     """Requests to one device, one after the other, without a turn of the loop between them."""

@@ -23,7 +23,15 @@ from coldaisle.integrations.snmp.decode import samples_of
 from coldaisle.integrations.snmp.errors import SnmpError
 from coldaisle.integrations.snmp.learned import Indexes, Learned, Memory
 from coldaisle.integrations.snmp.naming import row_asset
-from coldaisle.integrations.snmp.poll import Plan, Round, identify, malformed, plan_for, poll
+from coldaisle.integrations.snmp.poll import (
+    Plan,
+    Round,
+    identify,
+    malformed,
+    objects_beside,
+    plan_for,
+    poll,
+)
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.rates import Life, Rates, ran_on
 from coldaisle.integrations.snmp.routine import Routine
@@ -41,6 +49,9 @@ MAX_REJECTED_BYTES = 128
 RELEARN_SECONDS = 3_600.0
 """How long columns that brought nothing are not asked for."""
 
+MAX_DOUBTS = 3
+"""So many rounds in a row in which objects beside a table came out wrong, and they are asked for apart."""
+
 TOPOLOGY_SECONDS = 3_600.0
 """Between two looks at a device's neighbours and parts, where they are asked for."""
 
@@ -49,7 +60,7 @@ class DeviceWatch:
     """Polls one device, in step with its start offset, ever more rarely while it is down."""
 
     __slots__ = (
-        "_agent", "_client", "_device", "_emit", "_failures_count", "_known_assets", "_life", "_memory",
+        "_agent", "_client", "_device", "_doubts_count", "_emit", "_failures_count", "_known_assets", "_life", "_memory",
         "_plan", "_poll_seconds", "_profiles", "_rates", "_reached", "_rejected_reasons", "_routine",
         "_shared", "_target", "_topology", "_topology_due", "_without",
     )  # fmt: skip
@@ -81,6 +92,7 @@ class DeviceWatch:
         self._without: frozenset[str] = frozenset()
         self._reached: bool | None = None
         self._failures_count = 0
+        self._doubts_count = 0
         self._rejected_reasons: set[str] = set()
         self._rates = Rates()
         self._life: Life | None = None
@@ -114,8 +126,7 @@ class DeviceWatch:
 
     async def _poll_as_usual(self) -> bool:
         """Whether the device answered as it does; else it is to be asked as a whole. Raises SnmpError."""
-        if self._without and self._is_old(self._memory.of(self._device.asset), time.time_ns()):
-            self._routine.forget()
+        self._ask_all_from_time_to_time()
         usual = await self._routine.ask(self._client, self._target, self._poll_seconds)
         if usual is None:
             return False
@@ -140,11 +151,26 @@ class DeviceWatch:
 
     def _expect(self, plan: Plan, found: Round) -> None:
         """Take the round for the usual one, if it was asked for with the right plan."""
+        if plan.beside:
+            self._doubts_count = self._doubts_count + 1 if found.is_apart else 0
         if self._plan is plan and found.row_counts == plan.row_counts:
             self._routine.learn(plan.profile, found, self._target)
         else:
-            counts = self._shared.one_of(found.row_counts, found.row_counts)
-            self._plan = structs.replace(self._plan or plan, row_counts=counts)
+            self._plan = self._plan_like(self._plan or plan, found)
+
+    def _plan_like(self, plan: Plan, found: Round) -> Plan:
+        """The questions of a plan, put as what the device has suggests."""
+        counts = self._shared.one_of(found.row_counts, found.row_counts)
+        is_doubtful = self._doubts_count >= MAX_DOUBTS
+        beside = () if is_doubtful else objects_beside(plan, found, self._target)
+        return structs.replace(plan, row_counts=counts, beside=self._shared.one_of(beside, beside))
+
+    def _ask_all_from_time_to_time(self) -> None:
+        """Columns and objects that brought nothing may do so by now."""
+        plan = self._plan
+        is_less = bool(self._without) or (plan is not None and bool(plan.beside))
+        if plan is not None and is_less and self._is_old(self._memory.of(self._device.asset), time.time_ns()):
+            self._plan_without(plan.profile, frozenset())
 
     async def _profile(self) -> Profile:
         if self._device.profile:

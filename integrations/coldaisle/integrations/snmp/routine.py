@@ -178,7 +178,7 @@ class Replay:
 
     def take(self, reply: Reply) -> bool:
         """Whether another request follows."""
-        self.seen_at = self.seen_at or reply.received_at - int(reply.round_trip_seconds * 5e8)
+        self.seen_at = self.seen_at or reply.left_at
         self._at += 1
         return self.is_usual and self._at < len(self._script.steps)
 
