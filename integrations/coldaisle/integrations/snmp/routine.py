@@ -141,7 +141,7 @@ class Routine:
         assert self.script is not None
         if len(self._layouts) >= MAX_LAYOUTS * len(self.script.steps):
             self._layouts.clear()
-        equal = (layout.size, layout.mask, layout.expected, layout.cuts)
+        equal = (layout.size, layout.mask, layout.expected, layout.own)
         self._layouts[key] = self._shared.layouts.setdefault(equal, layout)
 
     def _miss(self) -> None:
