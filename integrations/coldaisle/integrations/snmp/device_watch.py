@@ -130,14 +130,14 @@ class DeviceWatch:
         usual = await self._routine.ask(self._client, self._target, self._poll_seconds)
         if usual is None:
             return False
-        sheet = usual.script.sheet
+        sheet, life = usual.script.sheet, usual.life
         counts = sheet.counts(usual.numbers)
-        rates = self._rates.take_row(usual.life, sheet.counters, counts, usual.readings)
+        rates = self._rates.take_row(life, sheet.counters, counts, usual.readings)
         if rates is None:
             return False
         await self._greet(usual.time, usual.strange)
-        if self._restarted(usual.life):
-            self._plan_without(usual.script.sheet.profile, frozenset())
+        if self._restarted(life):
+            self._plan_without(sheet.profile, frozenset())
         await self._tell(usual.time, usual.script.names, (*usual.readings, *rates), "good")
         return True
 

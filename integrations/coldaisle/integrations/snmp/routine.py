@@ -71,9 +71,9 @@ class Usual(Struct, frozen=True):
     @property
     def life(self) -> Life:
         """What the device says of how long it runs."""
-        found = [self.numbers[place] if place >= 0 else None for place in self.script.life]
-        uptime, boots, seconds = (value if isinstance(value, int) else None for value in found)
-        return Life(self.time, uptime, boots, seconds)
+        numbers = self.numbers
+        found = [numbers[place] if place >= 0 else None for place in self.script.life]
+        return Life(self.time, *[value if isinstance(value, int) else None for value in found])
 
 
 class Routine:
