@@ -167,12 +167,11 @@ class SnmpClient:
             raise SnmpTimeout(f"{target!r} did not answer in {deadline_seconds} s") from None
 
     async def run(self, target: Target, requests: Requests, *, deadline_seconds: float) -> Reply:
-        """Requests one after the other; returns the last reply. Raises SnmpError."""
-        try:
-            async with asyncio.timeout(deadline_seconds):
-                return await self._exchanges.run(target, requests, target.retries)
-        except TimeoutError:
-            raise SnmpTimeout(f"{target!r} did not answer in {deadline_seconds} s") from None
+        """Requests one after the other; returns the last reply. Raises SnmpError.
+
+        The search for an engine of version 3, and for the address of a name, have bounds of their own.
+        """
+        return await self._exchanges.run(target, requests, target.retries, deadline_seconds=deadline_seconds)
 
     async def _read(
         self,
