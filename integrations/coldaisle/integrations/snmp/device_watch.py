@@ -39,7 +39,7 @@ from coldaisle.integrations.snmp.shared import Shared
 from coldaisle.integrations.snmp.topology import TopologyEvent, read_surroundings, topology_events
 
 MAX_BACKOFF_SECONDS = 300.0
-SLOT_SECONDS = 0.125
+SLOT_SECONDS = 0.25
 """The grid of the moments at which polls begin."""
 
 MAX_REMEMBERED_REASONS = 16
@@ -102,7 +102,7 @@ class DeviceWatch:
     async def run(self) -> None:
         """Poll in step with the start offset; a late round skips slots, it never piles them up."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + start_offset(self._device.asset, self._poll_seconds)
+        due = start_slot(loop.time()) + start_offset(self._device.asset, self._poll_seconds)
         while True:
             await asyncio.sleep(due - loop.time())
             await self.poll_once()
@@ -306,6 +306,11 @@ def start_offset(asset: str, poll_seconds: float) -> float:
     """
     share = int.from_bytes(hashlib.sha256(asset.encode()).digest()[:4]) / 2**32
     return share * poll_seconds // SLOT_SECONDS * SLOT_SECONDS
+
+
+def start_slot(now: float) -> float:
+    """The slot that began last: the same moment for all devices that start together."""
+    return now // SLOT_SECONDS * SLOT_SECONDS
 
 
 def next_due(due: float, now: float, pause_seconds: float) -> float:
