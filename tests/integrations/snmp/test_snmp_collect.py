@@ -21,7 +21,13 @@ from coldaisle.integrations.snmp import (
     tags,
 )
 from coldaisle.integrations.snmp.config import UserConfig, host_and_port, read_target, write_target
-from coldaisle.integrations.snmp.device_watch import SLOT_SECONDS, DeviceWatch, next_due, start_offset
+from coldaisle.integrations.snmp.device_watch import (
+    SLOT_SECONDS,
+    DeviceWatch,
+    next_due,
+    start_offset,
+    start_slot,
+)
 from coldaisle.integrations.snmp.keeping import read_peers
 from coldaisle.integrations.snmp.message import decode, encode
 
@@ -135,6 +141,11 @@ def test_devices_share_the_slots_in_which_polls_begin():
     offsets = {start_offset(f"pdu-{n}", 10.0) for n in range(2000)}
     assert all(offset % SLOT_SECONDS == 0 for offset in offsets)
     assert len(offsets) == 10 / SLOT_SECONDS
+
+
+def test_devices_that_start_together_begin_their_polls_at_the_same_moment():
+    assert {start_slot(now) for now in (1_000.0, 1_000.01, 1_000.2)} == {1_000.0}
+    assert 0 <= 123.4 - start_slot(123.4) < SLOT_SECONDS
 
 
 @pytest.mark.parametrize(("now", "due"), [(100.0, 110.0), (105.0, 110.0), (127.0, 130.0), (130.0, 140.0)])

@@ -129,6 +129,19 @@ def test_a_layout_reads_a_counter_sent_negative_as_it_is_decoded():
     assert layout.numbers(octets) == [varbinds[0][2]] == [2**32 - 1]
 
 
+def test_a_layout_leaves_an_unsigned_number_that_turns_negative_to_the_whole_decoder():
+    oid = encode_oid("1.3.6.1.2.1.1")
+    usual = encode_varbind(oid, tags.COUNTER32, 2**31 - 1)
+    layout = layout_of(usual, read_varbinds(usual, 0, len(usual)), [0], [])
+    assert layout is not None
+    assert layout.numbers(usual) == [2**31 - 1]
+    negative = usual[:-4] + b"\xff" * 4
+    assert layout.numbers(negative) is None
+    learned = layout_of(negative, read_varbinds(negative, 0, len(negative)), [0], [])
+    assert learned is not None
+    assert learned.numbers(negative) == [2**32 - 1]
+
+
 def test_a_layout_tells_a_change_of_what_is_fixed_but_not_of_what_is_ignored():
     oids = [encode_oid(f"1.3.6.1.2.1.{number}") for number in (1, 2)]
 
