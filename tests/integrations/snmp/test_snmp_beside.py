@@ -121,7 +121,8 @@ async def test_a_usual_round_asks_for_the_objects_beside_the_rows(watched):
 
 
 @pytest.mark.parametrize(
-    "hears", [ignores_non_repeaters, answers_with_a_neighbour, refuses, answers_single_objects_only, is_silent]
+    "hears",
+    [ignores_non_repeaters, answers_with_a_neighbour, refuses, answers_single_objects_only, is_silent],
 )
 async def test_pitfall_a_device_that_cannot_be_asked_so_is_asked_apart(watched, hears):
     device = await watched(hears, timeout_seconds=0.05, retries=0)

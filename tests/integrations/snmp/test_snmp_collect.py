@@ -21,15 +21,10 @@ from coldaisle.integrations.snmp import (
     tags,
 )
 from coldaisle.integrations.snmp.config import UserConfig, host_and_port, read_target, write_target
-from coldaisle.integrations.snmp.device_watch import (
-    SLOT_SECONDS,
-    DeviceWatch,
-    next_due,
-    start_offset,
-    start_slot,
-)
+from coldaisle.integrations.snmp.device_watch import DeviceWatch
 from coldaisle.integrations.snmp.keeping import read_peers
 from coldaisle.integrations.snmp.message import decode, encode
+from coldaisle.integrations.snmp.schedule import SLOT_SECONDS, next_due, start_offset, start_slot
 
 RPDU = "1.3.6.1.4.1.318.1.1.26"
 PDU_ROWS = {

@@ -55,7 +55,7 @@ class Errand(Protocol):
 
 
 class Waits(Struct, frozen=True):
-    """How long each try waits, and whom to name when none is answered; ``deadline_seconds`` for all together."""
+    """How long each try waits, and all questions together; whom to name when no try is answered."""
 
     seconds: tuple[float, ...]
     asked: Target

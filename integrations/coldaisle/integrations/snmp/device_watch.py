@@ -1,7 +1,6 @@
 """One device that is polled: its schedule, its plan, whether it answers, and what was learned of it."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Collection, Mapping
 
@@ -35,13 +34,11 @@ from coldaisle.integrations.snmp.poll import (
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.rates import Life, Rates, ran_on
 from coldaisle.integrations.snmp.routine import Routine
+from coldaisle.integrations.snmp.schedule import next_due, start_offset, start_slot
 from coldaisle.integrations.snmp.shared import Shared
 from coldaisle.integrations.snmp.topology import TopologyEvent, read_surroundings, topology_events
 
 MAX_BACKOFF_SECONDS = 300.0
-SLOT_SECONDS = 0.25
-"""The grid of the moments at which polls begin."""
-
 MAX_REMEMBERED_REASONS = 16
 MAX_REJECTED_BYTES = 128
 """How much of a malformed reply an InputRejected keeps, as twice as many hex digits."""
@@ -60,9 +57,9 @@ class DeviceWatch:
     """Polls one device, in step with its start offset, ever more rarely while it is down."""
 
     __slots__ = (
-        "_agent", "_client", "_device", "_doubts_count", "_emit", "_failures_count", "_known_assets", "_life", "_memory",
-        "_plan", "_poll_seconds", "_profiles", "_rates", "_reached", "_rejected_reasons", "_routine",
-        "_shared", "_target", "_topology", "_topology_due", "_without",
+        "_agent", "_client", "_device", "_doubts_count", "_emit", "_failures_count", "_known_assets",
+        "_life", "_memory", "_plan", "_poll_seconds", "_profiles", "_rates", "_reached", "_rejected_reasons",
+        "_routine", "_shared", "_target", "_topology", "_topology_due", "_without",
     )  # fmt: skip
 
     def __init__(
@@ -297,23 +294,3 @@ def renumbered(asset: str, known: Indexes, found: Indexes) -> list[AssetObserved
         for name, index in rows.items()
         if (before := known.get(label, {}).get(name, index)) != index
     ]  # fmt: skip
-
-
-def start_offset(asset: str, poll_seconds: float) -> float:
-    """Seconds after the start at which a device is first polled: spread, the same at every start.
-
-    Devices share slots, since a datagram of a burst costs half the CPU of one for which the loop wakes up.
-    """
-    share = int.from_bytes(hashlib.sha256(asset.encode()).digest()[:4]) / 2**32
-    return share * poll_seconds // SLOT_SECONDS * SLOT_SECONDS
-
-
-def start_slot(now: float) -> float:
-    """The slot that began last: the same moment for all devices that start together."""
-    return now // SLOT_SECONDS * SLOT_SECONDS
-
-
-def next_due(due: float, now: float, pause_seconds: float) -> float:
-    """The next slot after ``now``, in step with ``due``."""
-    missed = max(0, int((now - due) // pause_seconds))
-    return due + (missed + 1) * pause_seconds

@@ -22,8 +22,8 @@ _Picked = TypeVar("_Picked")
 class Sheet(Struct, frozen=True):
     """All readings and counters. ``picks`` tell where the number of each reading is among those read.
 
-    ``special`` are the readings that are more than a number times ``factors`` over ``divisors``; ``bounded`` the
-    places of those that have a sanity range, between ``lows`` and ``highs``.
+    ``special`` are the readings that are more than a number times ``factors`` over ``divisors``; ``bounded``
+    the places of those that have a sanity range, between ``lows`` and ``highs``.
     """
 
     profile: Profile
@@ -45,16 +45,17 @@ class Sheet(Struct, frozen=True):
 
     def readings(self, numbers: Sequence[Wire]) -> tuple[list[float | None], dict[str, float]]:
         """The readings, and by name those that are outside their sanity range and so count as None."""
-        found = self._scaled(pick(numbers, self.picks))
-        judged = pick(found, self.bounded)
+        plain = self._scaled(pick(numbers, self.picks))
+        judged = pick(plain, self.bounded)
         are_sane = all(map(le, self.lows, judged)) and all(map(le, judged, self.highs))
+        found: list[float | None] = [*plain]
         return self._looked_at(found, numbers) if self.special or not are_sane else (found, {})
 
     def counts(self, numbers: Sequence[Wire]) -> Sequence[int]:
         """The values of the counters, which always are numbers."""
         return cast(tuple[int, ...], pick(numbers, self.counter_picks))  # no script has others: see routine
 
-    def _scaled(self, numbers: Sequence[Wire]) -> list[float | None]:
+    def _scaled(self, numbers: Sequence[Wire]) -> list[float]:
         """Each number times its factor over its divisor; 0 for what is none, which only special ones are."""
         if self.special:
             numbers = [number if isinstance(number, int) else 0 for number in numbers]
