@@ -48,7 +48,7 @@ class Collecting:
         old, task = self._running[name]
         if old.settings != collector.settings or task.done():
             return [await self._stop(name), self._start_late(collector)]
-        if old.live == collector.live:
+        if old.update is None or old.live == collector.live:
             return []
         old.update(config)
         kept = Collector(name, old.run, old.settings, collector.live, old.update)

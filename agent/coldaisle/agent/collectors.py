@@ -23,22 +23,18 @@ from coldaisle.integrations.snmp.config import DeviceConfig, host_and_port, trap
 _MAX_GENERATIONS = 2
 
 
-def _cannot_update(config: AgentConfig) -> None:
-    raise NotImplementedError("this collector is started anew instead")
-
-
 class Collector(Struct, frozen=True):
     """A source: ``run`` emits until it is cancelled.
 
     With other ``settings`` it is another one and starts anew. What it can take while it runs is in ``live``,
-    and ``update`` then gives it the new configuration.
+    and ``update`` then gives it the new configuration; None where there is nothing to take.
     """
 
     name: str
     run: Callable[[Emit], Awaitable[None]]
     settings: object = None
     live: object = None
-    update: Callable[[AgentConfig], None] = _cannot_update
+    update: Callable[[AgentConfig], None] | None = None
 
 
 def collectors_of(config: AgentConfig) -> list[Collector]:

@@ -42,6 +42,7 @@ class Watched:
 
     watching: DeviceWatch
     pdus: list
+    refused: set
     seen: object
 
     async def poll(self):
@@ -66,19 +67,20 @@ def watched(client, seen, scripted, interfaces):
     """Starts a device that hears its GETBULKs as ``hears`` makes them; None for silence."""
 
     async def start(hears=lambda shell, varbinds: (shell, varbinds), memory=None, **settings):
-        inner, pdus = Responder(interfaces), []
+        inner, pdus, refused = Responder(interfaces), [], set()
 
         def script(data):
             shell, varbinds = decode(data)
             is_bulk = shell.pdu == tags.GET_BULK
             pdus.append((shell.pdu, shell.error_status if is_bulk else 0))
             heard = hears(shell, varbinds) if is_bulk and shell.error_status else (shell, varbinds)
+            heard = refuses(shell, varbinds) if shell.pdu in refused else heard
             return [] if heard is None else [answer(inner, *heard)]
 
         device = await scripted(script)
         config = DeviceConfig("switch-1", f"127.0.0.1:{device.port}", profile="if_mib", **settings)
         watching = DeviceWatch(client, config, 10.0, "agent-1", built_in_profiles(), seen, memory)
-        return Watched(watching, pdus, seen)
+        return Watched(watching, pdus, refused, seen)
 
     return start
 
@@ -146,6 +148,15 @@ async def test_pitfall_a_device_that_cannot_be_asked_so_is_not_tried_for_ever(wa
     for _ in range(3):
         assert {non_repeaters for _, non_repeaters in await device.poll()} == {0}
         assert "eth99" in device.names
+
+
+async def test_pitfall_a_round_that_is_partial_for_being_asked_twice_is_not_repeated(watched):
+    device = await watched(is_silent, timeout_seconds=0.05, retries=0)
+    await device.poll()
+    device.refused.add(tags.GET)
+    await device.poll()
+    assert device.seen.of(SamplesRecorded)[-1].quality == "partial"
+    assert await device.poll() == [(tags.GET, 0), (tags.GET_BULK, 0)]
 
 
 async def test_a_row_that_appears_is_told_in_the_same_poll_and_asked_for_beside_the_objects(

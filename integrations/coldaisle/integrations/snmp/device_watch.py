@@ -141,15 +141,18 @@ class DeviceWatch:
     async def _poll_whole(self) -> None:
         assert self._plan is not None
         plan = self._plan
+        self._doubts_count += bool(plan.beside)  # until it answers as it should
         found = await poll(self._client, self._target, plan, self._poll_seconds)
+        if not found.is_apart:
+            self._doubts_count = 0
+        elif plan.beside:
+            plan = self._plan = structs.replace(plan, beside=())
         await self._record(found)
         if found.quality == "good":
             self._expect(plan, found)
 
     def _expect(self, plan: Plan, found: Round) -> None:
         """Take the round for the usual one, if it was asked for with the right plan."""
-        if plan.beside:
-            self._doubts_count = self._doubts_count + 1 if found.is_apart else 0
         if self._plan is plan and found.row_counts == plan.row_counts:
             self._routine.learn(plan.profile, found, self._target)
         else:
