@@ -10,7 +10,6 @@ from msgspec import structs
 from coldaisle.core.events.envelope import Emit, Observation
 from coldaisle.core.events.types import (
     AnyEvent,
-    AssetObserved,
     DeviceLost,
     DeviceReached,
     InputRejected,
@@ -20,8 +19,8 @@ from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.config import DeviceConfig, read_target
 from coldaisle.integrations.snmp.decode import samples_of
 from coldaisle.integrations.snmp.errors import SnmpError
-from coldaisle.integrations.snmp.learned import Indexes, Learned, Memory
-from coldaisle.integrations.snmp.naming import row_asset
+from coldaisle.integrations.snmp.learned import Learned, Memory, renumbered
+from coldaisle.integrations.snmp.pause import Pause
 from coldaisle.integrations.snmp.poll import (
     Plan,
     Round,
@@ -58,8 +57,8 @@ class DeviceWatch:
 
     __slots__ = (
         "_agent", "_client", "_device", "_doubts_count", "_emit", "_failures_count", "_known_assets",
-        "_life", "_memory", "_plan", "_poll_seconds", "_profiles", "_rates", "_reached", "_rejected_reasons",
-        "_routine", "_shared", "_target", "_topology", "_topology_due", "_without",
+        "_life", "_memory", "_pause", "_plan", "_poll_seconds", "_profiles", "_rates", "_reached",
+        "_rejected_reasons", "_routine", "_shared", "_target", "_topology", "_topology_due", "_without",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +77,7 @@ class DeviceWatch:
         self._device = device
         self._target = read_target(device)
         self._poll_seconds = poll_seconds
+        self._pause = Pause(poll_seconds)
         self._agent = agent
         self._profiles = profiles
         self._emit = emit
@@ -101,9 +101,14 @@ class DeviceWatch:
         loop = asyncio.get_running_loop()
         due = start_slot(loop.time()) + start_offset(self._device.asset, self._poll_seconds)
         while True:
-            await asyncio.sleep(due - loop.time())
+            await self._pause.until(due)
             await self.poll_once()
-            due = next_due(due, loop.time(), self.pause_seconds)
+            if loop.time() >= due:
+                due = next_due(due, loop.time(), self.pause_seconds)
+
+    def poll_soon(self) -> None:
+        """Poll now, beside the schedule, unless that was done within the last poll interval."""
+        self._pause.end()
 
     @property
     def pause_seconds(self) -> float:
@@ -284,16 +289,3 @@ class DeviceWatch:
 
     async def _say(self, moment: int, event: AnyEvent) -> None:
         await self._emit(Observation(moment, event))
-
-
-def renumbered(asset: str, known: Indexes, found: Indexes) -> list[AssetObserved]:
-    """An observation for each row of a tracked table that lies at another index than it did."""
-    return [
-        AssetObserved(
-            row_asset(asset, name), label,
-            {"device": asset, "name": name, "index": index, "previous_index": before}, "snmp",
-        )
-        for label, rows in found.items()
-        for name, index in rows.items()
-        if (before := known.get(label, {}).get(name, index)) != index
-    ]  # fmt: skip
