@@ -24,22 +24,6 @@ class Collecting:
         self._emit_as = emit_as
         self._running: dict[str, tuple[Collector, asyncio.Task[None]]] = {}
 
-    def _emit_for(self, collector: Collector) -> Emit:
-        """What the collector emits into; a device that sent a trap is polled soon."""
-        emit = self._emit_as(collector.name)
-
-        async def emit_and_poll(observation: Observation) -> None:
-            await emit(observation)
-            if isinstance(observation.body, TrapReceived):
-                self._poll_soon(observation.body.asset)
-
-        return emit_and_poll if collector.name == TRAPS else emit
-
-    def _poll_soon(self, asset: str) -> None:
-        for collector, _ in self._running.values():
-            if collector.poll_soon is not None:
-                collector.poll_soon(asset)
-
     def start(self, collectors: Sequence[Collector]) -> None:
         """Start these; one that cannot work ends the agent."""
         for collector in collectors:
@@ -58,6 +42,22 @@ class Collecting:
         """Stop all."""
         for name in list(self._running):
             await self._stop(name)
+
+    def _emit_for(self, collector: Collector) -> Emit:
+        """What the collector emits into; a device that sent a trap is polled soon."""
+        emit = self._emit_as(collector.name)
+
+        async def emit_and_poll(observation: Observation) -> None:
+            await emit(observation)
+            if isinstance(observation.body, TrapReceived):
+                self._poll_soon(observation.body.asset)
+
+        return emit_and_poll if collector.name == TRAPS else emit
+
+    def _poll_soon(self, asset: str) -> None:
+        for collector, _ in self._running.values():
+            if collector.poll_soon is not None:
+                collector.poll_soon(asset)
 
     async def _become(self, name: str, collector: Collector, config: AgentConfig) -> list[str]:
         if name not in self._running:
