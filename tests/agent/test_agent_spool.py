@@ -56,6 +56,21 @@ def test_events_are_numbered_without_a_hole_over_a_restart(tmp_path: Path) -> No
         assert sequences(opened) == [1, 2, 3, 4]
 
 
+def test_a_file_with_pages_of_another_size_is_used_on(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "spool.db") as old:
+        old.execute("PRAGMA page_size = 4096")
+        old.execute("CREATE TABLE of_before (one INTEGER)")
+    old.close()
+    for number in (1, 2):
+        with spool(tmp_path) as opened:
+            opened.append([sample(number)])
+    with spool(tmp_path) as opened:
+        assert sequences(opened) == [1, 2]
+    with sqlite3.connect(tmp_path / "spool.db") as kept:
+        assert kept.execute("PRAGMA page_size").fetchone() == (4096,)
+    kept.close()
+
+
 def test_numbers_go_on_after_everything_was_sent(tmp_path: Path) -> None:
     with spool(tmp_path) as opened:
         opened.append([sample(1)])

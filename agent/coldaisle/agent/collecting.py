@@ -4,11 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from coldaisle.agent.collectors import Collector
+from msgspec import structs
+
+from coldaisle.agent.collectors import TRAPS, Collector
 from coldaisle.agent.config import AgentConfig
 from coldaisle.agent.self_metrics import SELF
 from coldaisle.core.errors import ColdaisleError
-from coldaisle.core.events.envelope import Emit
+from coldaisle.core.events.envelope import Emit, Observation
+from coldaisle.core.events.types import TrapReceived
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +27,7 @@ class Collecting:
     def start(self, collectors: Sequence[Collector]) -> None:
         """Start these; one that cannot work ends the agent."""
         for collector in collectors:
-            task = self._group.create_task(
-                _run(collector, self._emit_as(collector.name)), name=collector.name
-            )
+            task = self._group.create_task(_run(collector, self._emit_for(collector)), name=collector.name)
             self._running[collector.name] = (collector, task)
 
     async def change(self, collectors: Sequence[Collector], config: AgentConfig) -> list[str]:
@@ -42,23 +43,37 @@ class Collecting:
         for name in list(self._running):
             await self._stop(name)
 
+    def _emit_for(self, collector: Collector) -> Emit:
+        """What the collector emits into; a device that sent a trap is polled soon."""
+        emit = self._emit_as(collector.name)
+
+        async def emit_and_poll(observation: Observation) -> None:
+            await emit(observation)
+            if isinstance(observation.body, TrapReceived):
+                self._poll_soon(observation.body.asset)
+
+        return emit_and_poll if collector.name == TRAPS else emit
+
+    def _poll_soon(self, asset: str) -> None:
+        for collector, _ in self._running.values():
+            if collector.poll_soon is not None:
+                collector.poll_soon(asset)
+
     async def _become(self, name: str, collector: Collector, config: AgentConfig) -> list[str]:
         if name not in self._running:
             return [self._start_late(collector)]
         old, task = self._running[name]
         if old.settings != collector.settings or task.done():
             return [await self._stop(name), self._start_late(collector)]
-        if old.live == collector.live:
+        if old.update is None or old.live == collector.live:
             return []
         old.update(config)
-        kept = Collector(name, old.run, old.settings, collector.live, old.update)
+        kept = structs.replace(old, live=collector.live)
         self._running[name] = (kept, task)
         return [f"{name} updated"]
 
     def _start_late(self, collector: Collector) -> str:
-        task = self._group.create_task(
-            _run_late(collector, self._emit_as(collector.name)), name=collector.name
-        )
+        task = self._group.create_task(_run_late(collector, self._emit_for(collector)), name=collector.name)
         self._running[collector.name] = (collector, task)
         return f"{collector.name} started"
 

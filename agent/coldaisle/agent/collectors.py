@@ -21,24 +21,23 @@ from coldaisle.integrations.host.collect import host_asset
 from coldaisle.integrations.snmp.config import DeviceConfig, host_and_port, trap_user_of
 
 _MAX_GENERATIONS = 2
-
-
-def _cannot_update(config: AgentConfig) -> None:
-    raise NotImplementedError("this collector is started anew instead")
+TRAPS = "traps"
 
 
 class Collector(Struct, frozen=True):
     """A source: ``run`` emits until it is cancelled.
 
     With other ``settings`` it is another one and starts anew. What it can take while it runs is in ``live``,
-    and ``update`` then gives it the new configuration.
+    and ``update`` then gives it the new configuration; None where there is nothing to take.
+    ``poll_soon`` takes assets of which another collector has just received something.
     """
 
     name: str
     run: Callable[[Emit], Awaitable[None]]
     settings: object = None
     live: object = None
-    update: Callable[[AgentConfig], None] = _cannot_update
+    update: Callable[[AgentConfig], None] | None = None
+    poll_soon: Callable[[str], None] | None = None
 
 
 def collectors_of(config: AgentConfig) -> list[Collector]:
@@ -154,7 +153,8 @@ def _snmp(config: AgentConfig) -> Collector:
     def update(changed: AgentConfig) -> None:
         collector.update(changed.devices, changed.snmp.poll_seconds)
 
-    return Collector("snmp", collector.run, config.snmp.profiles, (config.devices, config.snmp), update)
+    live = (config.devices, config.snmp)
+    return Collector("snmp", collector.run, config.snmp.profiles, live, update, collector.poll_soon)
 
 
 def _profiles_folder(config: AgentConfig) -> Path | None:
@@ -188,7 +188,7 @@ def _traps(config: AgentConfig) -> Collector:
     def update(changed: AgentConfig) -> None:
         listener.know(trap_senders(changed.devices))
 
-    return Collector("traps", run, config.traps, trap_senders(config.devices), update)
+    return Collector(TRAPS, run, config.traps, trap_senders(config.devices), update)
 
 
 def trap_senders(devices: Iterable[DeviceConfig]) -> dict[str, str]:

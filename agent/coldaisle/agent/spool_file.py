@@ -12,6 +12,10 @@ from coldaisle.core.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 1.0
+_PAGE_BYTES = 16_384
+"""Each page is written with two calls, and a batch of samples takes many."""
+
+_CHECKPOINT_BYTES = 4_194_304
 _APPLICATION_ID = 0x436C6473  # "Clds"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS origin (
@@ -69,10 +73,12 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     for pragma in (
+        f"page_size = {_PAGE_BYTES}",  # before the first page is written; a file keeps its own
         "journal_mode = WAL",
         "synchronous = FULL",
+        f"wal_autocheckpoint = {_CHECKPOINT_BYTES // _PAGE_BYTES}",
         "cache_size = -512",
-        "journal_size_limit = 4194304",
+        f"journal_size_limit = {_CHECKPOINT_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
     [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()

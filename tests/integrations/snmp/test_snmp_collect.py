@@ -16,14 +16,17 @@ from coldaisle.integrations.snmp import (
     SnmpClient,
     SnmpCollector,
     Table,
+    Target,
     User,
     built_in_profiles,
     tags,
 )
 from coldaisle.integrations.snmp.config import UserConfig, host_and_port, read_target, write_target
-from coldaisle.integrations.snmp.device_watch import SLOT_SECONDS, DeviceWatch, next_due, start_offset
+from coldaisle.integrations.snmp.device_watch import DeviceWatch
 from coldaisle.integrations.snmp.keeping import read_peers
 from coldaisle.integrations.snmp.message import decode, encode
+from coldaisle.integrations.snmp.pause import Pause
+from coldaisle.integrations.snmp.schedule import SLOT_SECONDS, next_due, start_offset, start_slot
 
 RPDU = "1.3.6.1.4.1.318.1.1.26"
 PDU_ROWS = {
@@ -137,6 +140,11 @@ def test_devices_share_the_slots_in_which_polls_begin():
     assert len(offsets) == 10 / SLOT_SECONDS
 
 
+def test_devices_that_start_together_begin_their_polls_at_the_same_moment():
+    assert {start_slot(now) for now in (1_000.0, 1_000.01, 1_000.2)} == {1_000.0}
+    assert 0 <= 123.4 - start_slot(123.4) < SLOT_SECONDS
+
+
 @pytest.mark.parametrize(("now", "due"), [(100.0, 110.0), (105.0, 110.0), (127.0, 130.0), (130.0, 140.0)])
 def test_a_late_round_skips_slots(now, due):
     assert next_due(100.0, now, 10.0) == due
@@ -222,3 +230,35 @@ def test_a_damaged_file_of_peers_is_begun_anew(tmp_path):
     for text in (b"\xff", b"{}", b'[{"host":"a","port":1,"engine_id":"zz"}]'):
         path.write_bytes(text)
         assert read_peers(path) == []
+
+
+async def test_a_device_is_polled_soon_when_it_is_asked_for_but_only_once_in_its_interval(seen):
+    async with Responder(Table(PDU_ROWS)) as device:
+        config = DeviceConfig("pdu-a01", f"127.0.0.1:{device.port}")
+        collector = SnmpCollector([config], 3_600.0, "agent-1")
+        async with collecting(collector, seen):
+            while not seen.of(SamplesRecorded):  # until the task runs there is nothing to end
+                collector.poll_soon("pdu-a01")
+                collector.poll_soon("nobody")
+                await asyncio.sleep(0)
+            requests_count = device.requests_count
+            collector.poll_soon("pdu-a01")
+            async with SnmpClient() as client:
+                for _ in range(3):
+                    await client.get(Target("127.0.0.1", device.port), ["1.3.6.1.2.1.1.2.0"])
+    assert device.requests_count == requests_count + 3
+    assert len(seen.of(SamplesRecorded)) == 1
+
+
+async def test_a_pause_ends_at_its_moment_and_earlier_at_most_once_in_its_seconds():
+    loop, pause = asyncio.get_running_loop(), Pause(3_600.0)
+    began = loop.time()
+    await pause.until(began + 0.02)
+    assert loop.time() >= began + 0.02
+    pause.end()  # while nothing waits: the next pause is none
+    async with asyncio.timeout(5):
+        await pause.until(loop.time() + 3_600)
+    pause.end()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await pause.until(loop.time() + 3_600)

@@ -7,6 +7,7 @@ milliseconds; the rest says where the id comes from.
 import hashlib
 import os
 import uuid
+from functools import lru_cache
 
 _NANOSECONDS_PER_MILLISECOND = 1_000_000
 _SEQUENCE_BITS = 40
@@ -27,8 +28,7 @@ def sequenced_id(time: int, origin: str, sequence: int) -> bytes:
     The low 40 bits are the sequence itself, so that a reader of the history can check that a source's
     numbers run without a hole; the 34 bits above are a hash of the origin.
     """
-    salt = int.from_bytes(hashlib.sha256(origin.encode()).digest()[:8])
-    return _layout(time, salt << _SEQUENCE_BITS | sequence % (1 << _SEQUENCE_BITS))
+    return _layout(time, _salt(origin) << _SEQUENCE_BITS | sequence % (1 << _SEQUENCE_BITS))
 
 
 def sequence_of(event_id: bytes) -> int:
@@ -60,6 +60,11 @@ def parse_id(text: str) -> bytes:
         if len(raw) == _ID_BYTES:
             return raw
     return uuid.UUID(text).bytes
+
+
+@lru_cache(maxsize=256)
+def _salt(origin: str) -> int:
+    return int.from_bytes(hashlib.sha256(origin.encode()).digest()[:8])
 
 
 def _layout(time: int, low: int) -> bytes:

@@ -8,6 +8,7 @@ times out.
 import asyncio
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 from msgspec import Struct
@@ -20,6 +21,9 @@ from coldaisle.integrations.snmp.sockets import raise_receive_buffer
 from coldaisle.integrations.snmp.target import Target
 
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+LOOK_SECONDS = 0.05
+"""Between two looks for overdue tries: a timer for each question costs more than all else of it to send."""
+
 ANYWHERE: Peer = ("", 0)
 """The peer of questions that may be answered from another address."""
 
@@ -34,6 +38,11 @@ class Reply(Struct, frozen=True):
     round_trip_seconds: float
     tries_count: int = 1
 
+    @property
+    def left_at(self) -> int:
+        """When it left the device (UTC ns), as far as one can tell."""
+        return self.received_at - int(self.round_trip_seconds * 5e8)
+
 
 class Errand(Protocol):
     """Requests to one device, one after the other, without a turn of the loop between them."""
@@ -46,10 +55,11 @@ class Errand(Protocol):
 
 
 class Waits(Struct, frozen=True):
-    """How long each try waits, and whom to name when none is answered."""
+    """How long each try waits, and all questions together; whom to name when no try is answered."""
 
     seconds: tuple[float, ...]
     asked: Target
+    deadline_seconds: float = inf
 
 
 class Counts:
@@ -69,6 +79,8 @@ class Channel(asyncio.DatagramProtocol):
         self._take_id = take_id
         self._anywhere = anywhere
         self._waiting: dict[Peer, dict[int, _Exchange]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         """Keep the socket, and let the kernel keep bursts of replies (asyncio calls this)."""
@@ -81,10 +93,11 @@ class Channel(asyncio.DatagramProtocol):
         waiting = self._waiting.setdefault(peer, {})
         exchange = _Exchange(self.transport, endpoint, errand, waits)
         self._ask(waiting, exchange)
+        if self._timer is None:
+            self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
         try:
             return await exchange.future
         finally:
-            exchange.stop()
             del waiting[exchange.message_id]
             if not waiting and self._waiting.get(peer) is waiting:
                 del self._waiting[peer]
@@ -93,6 +106,14 @@ class Channel(asyncio.DatagramProtocol):
         message_id = self._take_id()
         waiting[message_id] = exchange
         exchange.ask(message_id)
+
+    def _look(self) -> None:
+        """Look for tries that are overdue, now and as long as anything is asked."""
+        now = self._loop.time()
+        for waiting in self._waiting.values():
+            for exchange in waiting.values():
+                exchange.look(now)
+        self._timer = self._loop.call_later(LOOK_SECONDS, self._look) if self._waiting else None
 
     def datagram_received(self, data: bytes, addr: Endpoint) -> None:
         """Hand one datagram to its question (asyncio calls this)."""
@@ -134,13 +155,10 @@ class Channel(asyncio.DatagramProtocol):
 
 
 class _Exchange:
-    """An errand on its way: each question is sent again until it is answered or its tries are used.
-
-    One timer serves all questions: it looks, when it fires, whether the latest try is really overdue.
-    """
+    """An errand on its way: each question is sent again until it is answered or its tries are used."""
 
     __slots__ = (
-        "_datagram", "_due", "_endpoint", "_errand", "_loop", "_sent_at", "_timer", "_transport",
+        "_datagram", "_due", "_endpoint", "_ends_at", "_errand", "_loop", "_sent_at", "_transport",
         "_tries_count", "_waits", "future", "message_id", "noise", "question",
     )  # fmt: skip
 
@@ -154,7 +172,7 @@ class _Exchange:
         self._transport = transport
         self._endpoint = endpoint
         self._waits = waits
-        self._timer: asyncio.TimerHandle | None = None
+        self._ends_at = self._loop.time() + waits.deadline_seconds
 
     def ask(self, message_id: int) -> None:
         """Send the question of the hour."""
@@ -179,32 +197,21 @@ class _Exchange:
         if not self.future.done():
             self.future.set_exception(error)
 
-    def stop(self) -> None:
-        """Send no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _send(self) -> None:
-        self._sent_at = time.monotonic_ns()
-        self._transport.sendto(self._datagram, self._endpoint)
-        self._due = self._loop.time() + self._waits.seconds[self._tries_count]
-        self._tries_count += 1
-        if self._timer is None or self._timer.when() > self._due:
-            self.stop()
-            self._timer = self._loop.call_at(self._due, self._look)
-
-    def _look(self) -> None:
-        """The timer fired, perhaps for a question that was answered long ago."""
-        self._timer = None
-        if self.future.done():
+    def look(self, now: float) -> None:
+        """Ask again, or give up, when the answer is overdue by the loop's clock."""
+        if now < self._due or self.future.done():
             return
-        if self._loop.time() < self._due:
-            self._timer = self._loop.call_at(self._due, self._look)
-        elif self._tries_count == len(self._waits.seconds):
+        if now >= self._ends_at or self._tries_count == len(self._waits.seconds):
             self.future.set_exception(self.noise or SnmpTimeout(self._silence()))
         else:
             self._send()
 
+    def _send(self) -> None:
+        self._sent_at = time.monotonic_ns()
+        self._transport.sendto(self._datagram, self._endpoint)
+        self._due = min(self._loop.time() + self._waits.seconds[self._tries_count], self._ends_at)
+        self._tries_count += 1
+
     def _silence(self) -> str:
-        waited = sum(self._waits.seconds)
+        waited = min(sum(self._waits.seconds), self._waits.deadline_seconds)
         return f"{self._waits.asked!r} did not answer {self._tries_count} tries in {waited:.1f} s"

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from coldaisle.integrations.snmp.ber import Value, Varbind
+from coldaisle.integrations.snmp.beside import Beside
 from coldaisle.integrations.snmp.channel import Counts, Reply
 from coldaisle.integrations.snmp.errands import Requests
 from coldaisle.integrations.snmp.errors import ErrorStatus, InvalidValue, SnmpTimeout
@@ -132,10 +133,12 @@ class SnmpClient:
         deadline_seconds: float = MAX_WALK_SECONDS,
         expected_rows_count: int = 0,
         trace: Trace | None = None,
+        beside: Beside | None = None,
     ) -> list[list[Varbind]]:
         """The objects under each root, walked together. Raises SnmpError.
 
-        Where ``expected_rows_count`` is known, no more is asked for; ``trace`` takes what was asked.
+        Where ``expected_rows_count`` is known, no more is asked for; ``trace`` takes what was asked, and the
+        objects of ``beside`` are asked for in the first request.
         tooBig, silence and truncation lower the repetitions, down to GETNEXT; what worked is kept for the
         next walk and grows again by one.
         """
@@ -146,7 +149,7 @@ class SnmpClient:
         try:
             async with asyncio.timeout(deadline_seconds):
                 await self._exchanges.meet(target)
-                walk = Walk(target, state, columns, max_rows_count, expected_rows_count)
+                walk = Walk(target, state, columns, max_rows_count, expected_rows_count, beside)
                 await self._run(target, walk)
         except TimeoutError:
             raise SnmpTimeout(f"{target!r} did not end its walk in {deadline_seconds} s") from None
@@ -164,12 +167,11 @@ class SnmpClient:
             raise SnmpTimeout(f"{target!r} did not answer in {deadline_seconds} s") from None
 
     async def run(self, target: Target, requests: Requests, *, deadline_seconds: float) -> Reply:
-        """Requests one after the other; returns the last reply. Raises SnmpError."""
-        try:
-            async with asyncio.timeout(deadline_seconds):
-                return await self._exchanges.run(target, requests, target.retries)
-        except TimeoutError:
-            raise SnmpTimeout(f"{target!r} did not answer in {deadline_seconds} s") from None
+        """Requests one after the other; returns the last reply. Raises SnmpError.
+
+        The search for an engine of version 3, and for the address of a name, have bounds of their own.
+        """
+        return await self._exchanges.run(target, requests, target.retries, deadline_seconds=deadline_seconds)
 
     async def _read(
         self,

@@ -46,6 +46,7 @@ class SnmpCollector:
         self._poll_seconds = poll_seconds
         self._agent = agent
         self._changed = asyncio.Event()
+        self._watches: dict[str, DeviceWatch] = {}
         self._profiles = built_in_profiles() if profiles_folder is None else profiles_in(profiles_folder)
         self._learned_file = learned_file
         self._peers_file = None if learned_file is None else learned_file.with_name(PEERS_FILE)
@@ -98,6 +99,12 @@ class SnmpCollector:
         self._devices, self._poll_seconds = tuple(devices), poll_seconds
         self._changed.set()
 
+    def poll_soon(self, asset: str) -> None:
+        """Poll a device now, beside its schedule, at most once in its poll interval."""
+        watch = self._watches.get(asset)
+        if watch is not None:
+            watch.poll_soon()
+
     def _follow(
         self,
         polled: dict[str, tuple[object, asyncio.Task[None]]],
@@ -109,9 +116,11 @@ class SnmpCollector:
         known = tuple(wanted)  # one for all: two thousand devices know two thousand names
         for asset in [asset for asset, (settings, _) in polled.items() if wanted.get(asset) != settings]:
             polled.pop(asset)[1].cancel()
+            del self._watches[asset]
         for asset, settings in wanted.items():
             if asset not in polled:
-                polled[asset] = (settings, group.create_task(watch(settings[0], known).run()))
+                self._watches[asset] = watch(settings[0], known)
+                polled[asset] = (settings, group.create_task(self._watches[asset].run()))
 
     def _watch(
         self,

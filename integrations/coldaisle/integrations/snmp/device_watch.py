@@ -1,7 +1,6 @@
 """One device that is polled: its schedule, its plan, whether it answers, and what was learned of it."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Collection, Mapping
 
@@ -11,7 +10,6 @@ from msgspec import structs
 from coldaisle.core.events.envelope import Emit, Observation
 from coldaisle.core.events.types import (
     AnyEvent,
-    AssetObserved,
     DeviceLost,
     DeviceReached,
     InputRejected,
@@ -21,25 +19,34 @@ from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.config import DeviceConfig, read_target
 from coldaisle.integrations.snmp.decode import samples_of
 from coldaisle.integrations.snmp.errors import SnmpError
-from coldaisle.integrations.snmp.learned import Indexes, Learned, Memory
-from coldaisle.integrations.snmp.naming import row_asset
-from coldaisle.integrations.snmp.poll import Plan, Round, identify, malformed, plan_for, poll
+from coldaisle.integrations.snmp.learned import Learned, Memory, renumbered
+from coldaisle.integrations.snmp.pause import Pause
+from coldaisle.integrations.snmp.poll import (
+    Plan,
+    Round,
+    identify,
+    malformed,
+    objects_beside,
+    plan_for,
+    poll,
+)
 from coldaisle.integrations.snmp.profile import Profile
 from coldaisle.integrations.snmp.rates import Life, Rates, ran_on
 from coldaisle.integrations.snmp.routine import Routine
+from coldaisle.integrations.snmp.schedule import next_due, start_offset, start_slot
 from coldaisle.integrations.snmp.shared import Shared
 from coldaisle.integrations.snmp.topology import TopologyEvent, read_surroundings, topology_events
 
 MAX_BACKOFF_SECONDS = 300.0
-SLOT_SECONDS = 0.125
-"""The grid of the moments at which polls begin."""
-
 MAX_REMEMBERED_REASONS = 16
 MAX_REJECTED_BYTES = 128
 """How much of a malformed reply an InputRejected keeps, as twice as many hex digits."""
 
 RELEARN_SECONDS = 3_600.0
 """How long columns that brought nothing are not asked for."""
+
+MAX_DOUBTS = 3
+"""So many rounds in a row in which objects beside a table came out wrong, and they are asked for apart."""
 
 TOPOLOGY_SECONDS = 3_600.0
 """Between two looks at a device's neighbours and parts, where they are asked for."""
@@ -49,9 +56,9 @@ class DeviceWatch:
     """Polls one device, in step with its start offset, ever more rarely while it is down."""
 
     __slots__ = (
-        "_agent", "_client", "_device", "_emit", "_failures_count", "_known_assets", "_life", "_memory",
-        "_plan", "_poll_seconds", "_profiles", "_rates", "_reached", "_rejected_reasons", "_routine",
-        "_shared", "_target", "_topology", "_topology_due", "_without",
+        "_agent", "_client", "_device", "_doubts_count", "_emit", "_failures_count", "_known_assets",
+        "_life", "_memory", "_pause", "_plan", "_poll_seconds", "_profiles", "_rates", "_reached",
+        "_rejected_reasons", "_routine", "_shared", "_target", "_topology", "_topology_due", "_without",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +77,7 @@ class DeviceWatch:
         self._device = device
         self._target = read_target(device)
         self._poll_seconds = poll_seconds
+        self._pause = Pause(poll_seconds)
         self._agent = agent
         self._profiles = profiles
         self._emit = emit
@@ -81,6 +89,7 @@ class DeviceWatch:
         self._without: frozenset[str] = frozenset()
         self._reached: bool | None = None
         self._failures_count = 0
+        self._doubts_count = 0
         self._rejected_reasons: set[str] = set()
         self._rates = Rates()
         self._life: Life | None = None
@@ -90,11 +99,16 @@ class DeviceWatch:
     async def run(self) -> None:
         """Poll in step with the start offset; a late round skips slots, it never piles them up."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + start_offset(self._device.asset, self._poll_seconds)
+        due = start_slot(loop.time()) + start_offset(self._device.asset, self._poll_seconds)
         while True:
-            await asyncio.sleep(due - loop.time())
+            await self._pause.until(due)
             await self.poll_once()
-            due = next_due(due, loop.time(), self.pause_seconds)
+            if loop.time() >= due:
+                due = next_due(due, loop.time(), self.pause_seconds)
+
+    def poll_soon(self) -> None:
+        """Poll now, beside the schedule, unless that was done within the last poll interval."""
+        self._pause.end()
 
     @property
     def pause_seconds(self) -> float:
@@ -114,26 +128,30 @@ class DeviceWatch:
 
     async def _poll_as_usual(self) -> bool:
         """Whether the device answered as it does; else it is to be asked as a whole. Raises SnmpError."""
-        if self._without and self._is_old(self._memory.of(self._device.asset), time.time_ns()):
-            self._routine.forget()
+        self._ask_all_from_time_to_time()
         usual = await self._routine.ask(self._client, self._target, self._poll_seconds)
         if usual is None:
             return False
-        sheet = usual.script.sheet
+        sheet, life = usual.script.sheet, usual.life
         counts = sheet.counts(usual.numbers)
-        rates = self._rates.take_row(usual.life, sheet.counters, counts, usual.readings)
+        rates = self._rates.take_row(life, sheet.counters, counts, usual.readings)
         if rates is None:
             return False
         await self._greet(usual.time, usual.strange)
-        if self._restarted(usual.life):
-            self._plan_without(usual.script.sheet.profile, frozenset())
+        if self._restarted(life):
+            self._plan_without(sheet.profile, frozenset())
         await self._tell(usual.time, usual.script.names, (*usual.readings, *rates), "good")
         return True
 
     async def _poll_whole(self) -> None:
         assert self._plan is not None
         plan = self._plan
+        self._doubts_count += bool(plan.beside)  # until it answers as it should
         found = await poll(self._client, self._target, plan, self._poll_seconds)
+        if not found.is_apart:
+            self._doubts_count = 0
+        elif plan.beside:
+            plan = self._plan = structs.replace(plan, beside=())
         await self._record(found)
         if found.quality == "good":
             self._expect(plan, found)
@@ -143,8 +161,21 @@ class DeviceWatch:
         if self._plan is plan and found.row_counts == plan.row_counts:
             self._routine.learn(plan.profile, found, self._target)
         else:
-            counts = self._shared.one_of(found.row_counts, found.row_counts)
-            self._plan = structs.replace(self._plan or plan, row_counts=counts)
+            self._plan = self._plan_like(self._plan or plan, found)
+
+    def _plan_like(self, plan: Plan, found: Round) -> Plan:
+        """The questions of a plan, put as what the device has suggests."""
+        counts = self._shared.one_of(found.row_counts, found.row_counts)
+        is_doubtful = self._doubts_count >= MAX_DOUBTS
+        beside = () if is_doubtful else objects_beside(plan, found, self._target)
+        return structs.replace(plan, row_counts=counts, beside=self._shared.one_of(beside, beside))
+
+    def _ask_all_from_time_to_time(self) -> None:
+        """Columns and objects that brought nothing may do so by now."""
+        plan = self._plan
+        is_less = bool(self._without) or (plan is not None and bool(plan.beside))
+        if plan is not None and is_less and self._is_old(self._memory.of(self._device.asset), time.time_ns()):
+            self._plan_without(plan.profile, frozenset())
 
     async def _profile(self) -> Profile:
         if self._device.profile:
@@ -258,31 +289,3 @@ class DeviceWatch:
 
     async def _say(self, moment: int, event: AnyEvent) -> None:
         await self._emit(Observation(moment, event))
-
-
-def renumbered(asset: str, known: Indexes, found: Indexes) -> list[AssetObserved]:
-    """An observation for each row of a tracked table that lies at another index than it did."""
-    return [
-        AssetObserved(
-            row_asset(asset, name), label,
-            {"device": asset, "name": name, "index": index, "previous_index": before}, "snmp",
-        )
-        for label, rows in found.items()
-        for name, index in rows.items()
-        if (before := known.get(label, {}).get(name, index)) != index
-    ]  # fmt: skip
-
-
-def start_offset(asset: str, poll_seconds: float) -> float:
-    """Seconds after the start at which a device is first polled: spread, the same at every start.
-
-    Devices share slots, since a datagram of a burst costs half the CPU of one for which the loop wakes up.
-    """
-    share = int.from_bytes(hashlib.sha256(asset.encode()).digest()[:4]) / 2**32
-    return share * poll_seconds // SLOT_SECONDS * SLOT_SECONDS
-
-
-def next_due(due: float, now: float, pause_seconds: float) -> float:
-    """The next slot after ``now``, in step with ``due``."""
-    missed = max(0, int((now - due) // pause_seconds))
-    return due + (missed + 1) * pause_seconds

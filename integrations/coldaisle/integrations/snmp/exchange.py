@@ -9,6 +9,7 @@ import random
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import cast
 
 from coldaisle.integrations.snmp.channel import Channel, Counts, Endpoint, Reply, Waits
@@ -75,11 +76,20 @@ class Exchanges:
         return await self.run(target, Once(request), retries, is_patient=request.pdu == SET or is_retry)
 
     async def run(
-        self, target: Target, requests: Requests, retries: int, *, is_patient: bool = False
+        self,
+        target: Target,
+        requests: Requests,
+        retries: int,
+        *,
+        is_patient: bool = False,
+        deadline_seconds: float = inf,
     ) -> Reply:
-        """Requests one after the other; returns the last reply. Raises SnmpError."""
+        """Requests one after the other; returns the last reply. Raises SnmpError.
+
+        The deadline does not count the search for an engine.
+        """
         asking = await self._asking(target)
-        waits = self._waits(asking, retries, is_patient)
+        waits = self._waits(asking, retries, is_patient, deadline_seconds)
         if target.version == V3:
             return await self._run_secure(asking, requests, waits)
         errand = CommunityErrand(requests, asking)
@@ -128,11 +138,11 @@ class Exchanges:
             self.peers.learn_engine((asking.target.host, asking.target.port), discovery.engine)
             return discovery.engine
 
-    def _waits(self, asking: Asking, retries: int, is_patient: bool) -> Waits:
+    def _waits(self, asking: Asking, retries: int, is_patient: bool, deadline_seconds: float = inf) -> Waits:
         timeout = asking.target.timeout_seconds
         first = timeout if is_patient else asking.state.first_wait_seconds(timeout)
         later = [timeout * (1 + JITTER_SHARE * self._jitter.random()) for _ in range(retries)]
-        return Waits((first, *later), asking.target)
+        return Waits((first, *later), asking.target, deadline_seconds)
 
     def _take_id(self) -> int:
         self._last_id = self._last_id + 1 if self._last_id < LAST_REQUEST_ID else FIRST_REQUEST_ID

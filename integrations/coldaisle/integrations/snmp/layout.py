@@ -7,8 +7,8 @@ numbers it must equal the earlier reply, and then every number is found at the p
 
 import struct
 from collections.abc import Collection, Iterable, Iterator
-from functools import lru_cache
 from itertools import pairwise
+from operator import and_
 
 from msgspec import Struct
 
@@ -16,6 +16,7 @@ from coldaisle.integrations.snmp.ber import Varbind, read_header
 from coldaisle.integrations.snmp.tags import INTEGER, OBJECT_IDENTIFIER, SEQUENCE, UNSIGNED_MASKS
 
 _WORD_OCTETS = 8
+_SIGN = 0x80
 _ANY = -1
 """The width of INTEGER: as wide as it comes."""
 
@@ -26,24 +27,25 @@ NUMBERS = frozenset({INTEGER, *UNSIGNED_MASKS})
 class Layout(Struct, frozen=True, weakref=True):
     """Where everything lies in the varbinds of a reply of ``size`` octets.
 
-    Each number that is wanted is the end of an eight-octet word; ``cuts`` are the mask of its own octets,
-    its sign bit, and the width of its type.
+    Each number that is wanted is the end of an eight-octet word; ``own`` are the masks of its own octets.
+    Those in ``signed`` have a sign: their place, its bit, and the width of their type.
     """
 
     size: int
     mask: int
     expected: int
     words: struct.Struct
-    cuts: tuple[tuple[int, int, int], ...]
+    own: tuple[int, ...]
+    signed: tuple[tuple[int, int, int], ...]
 
     def numbers(self, octets: bytes) -> list[int] | None:
         """The wanted numbers; None when something else differs than the numbers."""
         if len(octets) != self.size or int.from_bytes(octets) & self.mask != self.expected:
             return None
-        return [
-            ((word & own) ^ sign) - sign & width
-            for word, (own, sign, width) in zip(self.words.unpack(octets), self.cuts, strict=True)
-        ]
+        found = list(map(and_, self.words.unpack(octets), self.own))
+        for place, sign, width in self.signed:
+            found[place] = (found[place] ^ sign) - sign & width
+        return found
 
 
 def layout_of(
@@ -63,15 +65,21 @@ def layout_of(
     for place, (start, stop) in enumerate(spans):
         if place not in fixed:
             mask[start:stop] = bytes(stop - start)
-    cuts = tuple(_cut(varbinds[place][1], spans[place][1] - spans[place][0]) for place in wanted)
+    signed = []
+    for number, place in enumerate(wanted):
+        tag, (start, stop) = varbinds[place][1], spans[place]
+        if tag == INTEGER or octets[start] & _SIGN:
+            signed.append((number, _own(start, stop) + 1 >> 1, UNSIGNED_MASKS.get(tag, _ANY)))
+        else:
+            mask[start] = _SIGN  # others begin with it only where a device sends them wrong
+    own = tuple(_own(*spans[place]) for place in wanted)
     whole = int.from_bytes(mask)
-    return Layout(len(octets), whole, int.from_bytes(octets) & whole, _words(words, len(octets)), cuts)
+    expected = int.from_bytes(octets) & whole
+    return Layout(len(octets), whole, expected, _words(words, len(octets)), own, tuple(signed))
 
 
-@lru_cache(maxsize=64)
-def _cut(tag: int, size: int) -> tuple[int, int, int]:
-    own = (1 << 8 * min(size, _WORD_OCTETS)) - 1
-    return own, (own + 1) >> 1, UNSIGNED_MASKS.get(tag, _ANY)
+def _own(start: int, stop: int) -> int:
+    return (1 << 8 * min(stop - start, _WORD_OCTETS)) - 1
 
 
 def _words(words: Iterable[tuple[int, int]], size: int) -> struct.Struct:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from coldaisle.core.events.types import AssetObserved
 from coldaisle.integrations.snmp.keeping import read_kept, write_kept
+from coldaisle.integrations.snmp.naming import row_asset
 
 Indexes = dict[str, dict[str, str]]
 """Where rows lie: label of the table, then name of the row, to its index."""
@@ -45,3 +47,16 @@ class Memory:
         """Write what changed, whole or not at all; a fault is logged, for all can be learned again."""
         if self._path is not None and self._changed:
             self._changed = not write_kept(self._path, self._known)
+
+
+def renumbered(asset: str, known: Indexes, found: Indexes) -> list[AssetObserved]:
+    """An observation for each row of a tracked table that lies at another index than it did."""
+    return [
+        AssetObserved(
+            row_asset(asset, name), label,
+            {"device": asset, "name": name, "index": index, "previous_index": before}, "snmp",
+        )
+        for label, rows in found.items()
+        for name, index in rows.items()
+        if (before := known.get(label, {}).get(name, index)) != index
+    ]  # fmt: skip

@@ -4,6 +4,7 @@ Version 3 lies in :mod:`coldaisle.integrations.snmp.usm`; its PDUs are read here
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TypeVar
 
 from msgspec import Struct
@@ -44,6 +45,8 @@ MAX_KEPT_BYTES = 256
 FIRST_REQUEST_ID = 2**30
 LAST_REQUEST_ID = 2**31 - 1
 """Ids that we choose always take four octets, so that a request is encoded once for all its ids."""
+
+MAX_CACHED_HEADS = 1_024
 
 _VERSIONS = {version: encode_integer(version) for version in (V1, V2C)}
 _ID_HEADER = b"\x02\x04"
@@ -87,6 +90,18 @@ class Request(Struct, frozen=True):
     def with_id(self, request_id: int) -> bytes:
         """The PDU for an id between FIRST_REQUEST_ID and LAST_REQUEST_ID."""
         return encode_element(self.pdu, _ID_HEADER + request_id.to_bytes(4) + self.tail)
+
+    def message(self, version: int, community: bytes, request_id: int) -> bytes:
+        """The same in a message of version 1 or 2c."""
+        head = _message_head(version, community, self.pdu, len(self.tail))
+        return head + request_id.to_bytes(4) + self.tail
+
+
+@lru_cache(maxsize=MAX_CACHED_HEADS)
+def _message_head(version: int, community: bytes, pdu: int, tail_bytes: int) -> bytes:
+    """What stands before the id of a request with so much behind it."""
+    whole = encode_community(version, community, Request(pdu, bytes(tail_bytes)).with_id(FIRST_REQUEST_ID))
+    return whole[: -4 - tail_bytes]
 
 
 def opened(data: bytes, decoder: Callable[[bytes], _Decoded]) -> _Decoded:

@@ -125,6 +125,8 @@ class Peers:
 
     def take_duplicates(self, *peers: Peer) -> list[Duplicate]:
         """Engine ids found at a second address since this was last asked, at these addresses or at any."""
+        if not self.duplicates:
+            return []
         taken = [found for found in self.duplicates if not peers or found.second in peers]
         self.duplicates = [found for found in self.duplicates if found not in taken]
         return taken

@@ -1,12 +1,18 @@
-"""One round of questions to one device: its objects in a few GETs, its tables in walks."""
+"""One round of questions to one device: its objects in a few GETs, its tables in walks.
+
+Once it is known which of the objects a device has, they are asked for beside the first rows of its tables,
+which saves a request. What comes so is held against what came before: in doubt all is asked anew, apart.
+"""
 
 import time
 from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import ge
 
 from msgspec import Struct
 
 from coldaisle.core.events.types import Quality
+from coldaisle.integrations.snmp.beside import Beside, can_be_beside
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.decode import (
     Columns,
@@ -41,7 +47,7 @@ class Round(Struct, frozen=True):
     """What a round brought; ``time`` (UTC ns) is when the first reply left, ``problems`` are what failed.
 
     ``needless`` are columns that brought nothing, in tables that were read to their end; ``row_counts`` how
-    many rows each table has; ``trace`` what was asked and answered.
+    many rows each table has; ``trace`` what was asked and answered; ``is_apart`` whether objects had GETs.
     """
 
     time: int
@@ -51,6 +57,7 @@ class Round(Struct, frozen=True):
     needless: frozenset[str] = frozenset()
     row_counts: tuple[int, ...] = ()
     trace: Trace = []
+    is_apart: bool = True
 
     @property
     def readings(self) -> Readings:
@@ -67,13 +74,15 @@ class Round(Struct, frozen=True):
 class Plan(Struct, frozen=True, weakref=True):
     """The questions of a profile, the GETs encoded once; ``columns`` to walk, table by table.
 
-    ``row_counts`` are how many rows each table is expected to have; empty while nobody knows.
+    ``row_counts`` are how many rows each table is expected to have; empty while nobody knows. ``beside`` are
+    the objects that the device has, asked for with the first table; empty while the GETs ask for them.
     """
 
     profile: Profile
     gets: tuple[Request, ...]
     columns: tuple[tuple[str, ...], ...]
     row_counts: tuple[int, ...] = ()
+    beside: tuple[bytes, ...] = ()
 
 
 async def identify(client: SnmpClient, target: Target, profiles: Mapping[str, Profile]) -> Profile:
@@ -91,25 +100,21 @@ def plan_for(profile: Profile, needless: Collection[str] = ()) -> Plan:
     return Plan(profile, tuple(prepare_read(GET, part) for part in parts), columns)
 
 
+def objects_beside(plan: Plan, found: Round, target: Target) -> tuple[bytes, ...]:
+    """The objects that can be asked for with the first table from now on; none where they had better not."""
+    oids = tuple(found.decoded.objects)
+    is_small = 0 < len(oids) <= MAX_OBJECTS_PER_GET
+    return oids if target.can_bulk and any(plan.columns) and is_small and can_be_beside(oids) else ()
+
+
 async def poll(client: SnmpClient, target: Target, plan: Plan, deadline_seconds: float) -> Round:
     """Ask everything. Raises SnmpError when nothing came; what came before a failure is kept as partial."""
-    asking = _Asking(client, target, plan.profile, time.monotonic() + deadline_seconds)
-    for request in plan.gets:
-        await asking.keep(asking.get(request))
-    decode_objects(plan.profile, asking.decoded)
-    for place, table in enumerate(plan.profile.tables):
-        expected = plan.row_counts[place] if plan.row_counts else 0
-        asking.row_counts.append(0)
-        if plan.columns[place]:
-            await asking.keep(asking.walk(table, plan.columns[place], expected))
-    if not asking.seen_at:
-        raise asking.problems[0]
-    problems = tuple(asking.problems)
-    quality: Quality = "partial" if problems else "good"
-    return Round(
-        asking.seen_at, asking.decoded, quality, problems, frozenset(asking.needless),
-        tuple(asking.row_counts), asking.trace,
-    )  # fmt: skip
+    ends_at = time.monotonic() + deadline_seconds
+    if plan.beside:
+        together = await _Asking(client, target, plan, ends_at - deadline_seconds / 2).together()
+        if together is not None:
+            return together
+    return await _Asking(client, target, plan, ends_at).apart()
 
 
 def malformed(problems: Iterable[SnmpError]) -> list[MalformedMessage]:
@@ -123,7 +128,7 @@ class _Asking:
 
     client: SnmpClient
     target: Target
-    profile: Profile
+    plan: Plan
     ends_at: float
     seen_at: int = 0
     decoded: Decoded = field(default_factory=Decoded)
@@ -131,6 +136,40 @@ class _Asking:
     needless: set[str] = field(default_factory=set)
     row_counts: list[int] = field(default_factory=list)
     trace: Trace = field(default_factory=list)
+
+    async def together(self) -> Round | None:
+        """Objects beside the first table; None unless all came as it was expected."""
+        beside = Beside(self.plan.beside)
+        try:
+            for place, columns in enumerate(self.plan.columns):
+                self.row_counts.append(0)
+                if columns:
+                    await self.walk(place, None if self.trace else beside)
+        except SnmpError:
+            return None
+        is_whole = all(map(ge, self.row_counts, self.plan.row_counts))
+        return self.found(is_apart=False) if is_whole and beside.is_answered else None
+
+    async def apart(self) -> Round:
+        """First the objects, then the tables. Raises SnmpError when nothing came."""
+        for request in self.plan.gets:
+            await self.keep(self.get(request))
+        decode_objects(self.plan.profile, self.decoded)
+        for place, columns in enumerate(self.plan.columns):
+            self.row_counts.append(0)
+            if columns:
+                await self.keep(self.walk(place))
+        if not self.seen_at:
+            raise self.problems[0]
+        return self.found(is_apart=True)
+
+    def found(self, *, is_apart: bool) -> Round:
+        """What the round brought."""
+        quality: Quality = "partial" if self.problems else "good"
+        return Round(
+            self.seen_at, self.decoded, quality, tuple(self.problems), frozenset(self.needless),
+            tuple(self.row_counts), self.trace, is_apart,
+        )  # fmt: skip
 
     async def keep(self, question: Awaitable[None]) -> None:
         """Ask; a device that has not answered at all is asked no more."""
@@ -144,21 +183,26 @@ class _Asking:
     async def get(self, request: Request) -> None:
         """The objects of one GET."""
         reply = await self.client.ask(self.target, request, deadline_seconds=self.left_seconds)
-        self.seen_at = self.seen_at or reply.received_at - int(reply.round_trip_seconds * 5e8)
+        self.seen_at = self.seen_at or reply.left_at
         self.decoded.take(reply.varbinds)
         self.trace.append((request, reply.varbinds))
 
-    async def walk(self, table: TableProfile, columns: tuple[str, ...], expected: int) -> None:
-        """The rows of one table."""
+    async def walk(self, place: int, beside: Beside | None = None) -> None:
+        """The rows of one table, after the objects that came beside them."""
+        table, columns = self.plan.profile.tables[place], self.plan.columns[place]
+        expected = self.plan.row_counts[place] if self.plan.row_counts else 0
         started_at = time.time_ns()
         walked = await self.client.walk_table(
             self.target, columns, max_rows_count=MAX_TABLE_ROWS_COUNT, deadline_seconds=self.left_seconds,
-            expected_rows_count=expected, trace=self.trace,
+            expected_rows_count=expected, trace=self.trace, beside=beside,
         )  # fmt: skip
         self.row_counts[-1] = max(map(len, walked))
-        self.seen_at = self.seen_at or started_at
+        self.seen_at = self.seen_at or (started_at if beside is None else beside.seen_at)
+        if beside is not None:
+            self.decoded.take(beside.found)
+            decode_objects(self.plan.profile, self.decoded)
         rows = columns_of(columns, walked)
-        decode_table(self.profile, table, rows, self.decoded)
+        decode_table(self.plan.profile, table, rows, self.decoded)
         self.needless |= needless_columns(table, rows)
 
     @property

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from coldaisle.integrations.snmp.ber import Reader, Varbind, read_varbinds
 from coldaisle.integrations.snmp.errors import ErrorStatus
+from coldaisle.integrations.snmp.frames import known_shell, remember_shell
 from coldaisle.integrations.snmp.message import (
     V3,
     Request,
     Shell,
     decode_community,
-    encode_community,
     open_message,
     opened,
 )
@@ -48,7 +48,7 @@ class CommunityQuestion:
 
     def datagram(self, message_id: int) -> bytes:
         """What to send."""
-        return encode_community(self._version, self._community, self._request.with_id(message_id))
+        return self._request.message(self._version, self._community, message_id)
 
     def answer(self, shell: AnyShell, data: bytes) -> list[Varbind] | None:
         """The varbinds of a RESPONSE of the version asked. Raises ErrorStatus, MalformedMessage."""
@@ -68,7 +68,8 @@ def check_status(request: Request, shell: Shell) -> None:
 
 def decode_any(data: bytes) -> tuple[int, AnyShell]:
     """The id by which a datagram finds its question, and its shell; raises MalformedMessage."""
-    return opened(data, _decode_any)
+    shell = known_shell(data)
+    return opened(data, _decode_any) if shell is None else (shell.request_id, shell)
 
 
 def _decode_any(data: bytes) -> tuple[int, AnyShell]:
@@ -77,4 +78,5 @@ def _decode_any(data: bytes) -> tuple[int, AnyShell]:
         secure = decode_secure(data)
         return secure.message_id, secure
     shell = decode_community(data, version, at, end)
+    remember_shell(data, shell)
     return shell.request_id, shell

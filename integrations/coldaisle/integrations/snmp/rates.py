@@ -5,9 +5,9 @@ still lies at the same index, and the rate is one that the link can carry.
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from operator import sub
+from operator import mul, sub
 
 from msgspec import Struct, structs
 
@@ -57,23 +57,27 @@ class CounterRow(Struct, frozen=True, weakref=True):
     """The counters of a device that are read together, each poll: all but their values.
 
     ``limits`` tell where among the readings the limit of a rate is, and its scale; None for no limit.
+    ``limited`` are the places of those that have one, with both.
     """
 
     counts: Mapping[str, Count]
     scales: tuple[float, ...]
     are_32_bits: tuple[bool, ...]
     limits: tuple[tuple[int, float] | None, ...]
+    limited: tuple[tuple[int, int, float], ...]
     rate_names: tuple[str, ...]
 
 
 def counter_row(counts: Mapping[str, Count], names: Sequence[str]) -> CounterRow:
     """The row of these counters; ``names`` are those of the readings."""
     places = {name: place for place, name in enumerate(names)}
+    limits = tuple(_limit_at(count, name, places) for name, count in counts.items())
     return CounterRow(
         counts,
         tuple(count.metric.scale for count in counts.values()),
         tuple(count.tag == COUNTER32 for count in counts.values()),
-        tuple(_limit_at(count, name, places) for name, count in counts.items()),
+        limits,
+        tuple((place, *limit) for place, limit in enumerate(limits) if limit is not None),
         tuple(_rate_name(count, name) for name, count in counts.items()),
     )
 
@@ -122,14 +126,13 @@ class Rates:
         before, self._life, self._values = self._values, life, array("Q", values)
         if elapsed <= 0 or alive is False:
             return [None] * len(before)
-        return [
-            delta * scale / elapsed
-            if delta >= 0 and at is None
-            else rate_of(delta, is_32, scale, elapsed, alive, _limit_of(at, readings))
-            for delta, scale, is_32, at in zip(
-                map(sub, values, before), row.scales, row.are_32_bits, row.limits, strict=True
-            )
-        ]
+        deltas = list(map(sub, values, before))
+        rates: list[float | None] = [delta / elapsed for delta in map(mul, deltas, row.scales)]
+        for place in _doubtful(row, deltas, rates, readings):
+            limit = _limit_of(row.limits[place], readings)
+            is_32, scale = row.are_32_bits[place], row.scales[place]
+            rates[place] = rate_of(deltas[place], is_32, scale, elapsed, alive, limit)
+        return rates
 
     def pack(self, shared: Shared) -> None:
         """Keep the values only, and all else once for all devices that have the same counters."""
@@ -170,6 +173,19 @@ class Rates:
         self._older = {name: self._older.get(name, last) for name in missing}
         kept = {name: self._counts[name] for name in missing} | dict(counts)
         self._counts = dict(islice(kept.items(), MAX_COUNTERS))
+
+
+def _doubtful(
+    row: CounterRow, deltas: Sequence[int], rates: Sequence[float | None], readings: Sequence[float | None]
+) -> Iterable[int]:
+    """The places of the rates that are not simply a difference over a time."""
+    if min(deltas, default=0) < 0:
+        return range(len(deltas))
+    return [
+        place
+        for place, at, scale in row.limited
+        if row.are_32_bits[place] or (rates[place] or 0.0) > (readings[at] or 0.0) * scale
+    ]
 
 
 def rate_between(

@@ -71,9 +71,9 @@ class Usual(Struct, frozen=True):
     @property
     def life(self) -> Life:
         """What the device says of how long it runs."""
-        found = [self.numbers[place] if place >= 0 else None for place in self.script.life]
-        uptime, boots, seconds = (value if isinstance(value, int) else None for value in found)
-        return Life(self.time, uptime, boots, seconds)
+        numbers = self.numbers
+        found = [numbers[place] if place >= 0 else None for place in self.script.life]
+        return Life(self.time, *[value if isinstance(value, int) else None for value in found])
 
 
 class Routine:
@@ -141,7 +141,7 @@ class Routine:
         assert self.script is not None
         if len(self._layouts) >= MAX_LAYOUTS * len(self.script.steps):
             self._layouts.clear()
-        equal = (layout.size, layout.mask, layout.expected, layout.cuts)
+        equal = (layout.size, layout.mask, layout.expected, layout.own)
         self._layouts[key] = self._shared.layouts.setdefault(equal, layout)
 
     def _miss(self) -> None:
@@ -178,7 +178,7 @@ class Replay:
 
     def take(self, reply: Reply) -> bool:
         """Whether another request follows."""
-        self.seen_at = self.seen_at or reply.received_at - int(reply.round_trip_seconds * 5e8)
+        self.seen_at = self.seen_at or reply.left_at
         self._at += 1
         return self.is_usual and self._at < len(self._script.steps)
 

@@ -5,8 +5,8 @@ names. Most readings are a number times a scale; those that need more go through
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import inf
-from operator import itemgetter, le
+from operator import itemgetter, le, mul, truediv
+from typing import TypeVar, cast
 
 from msgspec import Struct
 
@@ -16,13 +16,14 @@ from coldaisle.integrations.snmp.layout import NUMBERS
 from coldaisle.integrations.snmp.profile import Metric, Profile
 from coldaisle.integrations.snmp.rates import CounterRow, counter_row
 
-_NO_BOUNDS = (-inf, inf)
+_Picked = TypeVar("_Picked")
 
 
 class Sheet(Struct, frozen=True):
     """All readings and counters. ``picks`` tell where the number of each reading is among those read.
 
-    ``special`` are the readings that are more than a number times ``factors`` over ``divisors``.
+    ``special`` are the readings that are more than a number times ``factors`` over ``divisors``; ``bounded``
+    the places of those that have a sanity range, between ``lows`` and ``highs``.
     """
 
     profile: Profile
@@ -30,6 +31,7 @@ class Sheet(Struct, frozen=True):
     picks: tuple[int, ...]
     factors: tuple[float, ...]
     divisors: tuple[float, ...]
+    bounded: tuple[int, ...]
     lows: tuple[float, ...]
     highs: tuple[float, ...]
     special: tuple[tuple[int, Source], ...]
@@ -43,34 +45,36 @@ class Sheet(Struct, frozen=True):
 
     def readings(self, numbers: Sequence[Wire]) -> tuple[list[float | None], dict[str, float]]:
         """The readings, and by name those that are outside their sanity range and so count as None."""
-        whole = [number if isinstance(number, int) else 0 for number in pick(numbers, self.picks)]
-        found: list[float] = [
-            number * factor / divisor
-            for number, factor, divisor in zip(whole, self.factors, self.divisors, strict=True)
-        ]
-        are_sane = all(map(le, self.lows, found)) and all(map(le, found, self.highs))
-        return self._looked_at(found, numbers) if self.special or not are_sane else (list(found), {})
+        plain = self._scaled(pick(numbers, self.picks))
+        judged = pick(plain, self.bounded)
+        are_sane = all(map(le, self.lows, judged)) and all(map(le, judged, self.highs))
+        found: list[float | None] = [*plain]
+        return self._looked_at(found, numbers) if self.special or not are_sane else (found, {})
 
-    def counts(self, numbers: Sequence[Wire]) -> list[int]:
-        """The values of the counters."""
-        return [number for number in pick(numbers, self.counter_picks) if isinstance(number, int)]
+    def counts(self, numbers: Sequence[Wire]) -> Sequence[int]:
+        """The values of the counters, which always are numbers."""
+        return cast(tuple[int, ...], pick(numbers, self.counter_picks))  # no script has others: see routine
+
+    def _scaled(self, numbers: Sequence[Wire]) -> list[float]:
+        """Each number times its factor over its divisor; 0 for what is none, which only special ones are."""
+        if self.special:
+            numbers = [number if isinstance(number, int) else 0 for number in numbers]
+        return list(map(truediv, map(mul, numbers, self.factors), self.divisors))
 
     def _looked_at(
-        self, plain: list[float], numbers: Sequence[Wire]
+        self, found: list[float | None], numbers: Sequence[Wire]
     ) -> tuple[list[float | None], dict[str, float]]:
         """The special ones put in, and every one held against its range."""
-        found: list[float | None] = list(plain)
         for place, source in self.special:
             oid, tag, _ = source.varbind
             varbind = (oid, tag, numbers[self.picks[place]])
             found[place] = reading(self.profile, source.metric, varbind, source.beside.get)
-        strange = {
-            name: value
-            for name, value, low, high in zip(self.names, found, self.lows, self.highs, strict=True)
-            if value is not None and not low <= value <= high
-        }
-        kept = (None if name in strange else value for name, value in zip(self.names, found, strict=True))
-        return list(kept), strange
+        strange: dict[str, float] = {}
+        for place, low, high in zip(self.bounded, self.lows, self.highs, strict=True):
+            value = found[place]
+            if value is not None and not low <= value <= high:
+                strange[self.names[place]], found[place] = value, None
+        return found, strange
 
 
 def sheet_of(profile: Profile, decoded: Decoded, places: Mapping[int, int]) -> Sheet:
@@ -78,25 +82,28 @@ def sheet_of(profile: Profile, decoded: Decoded, places: Mapping[int, int]) -> S
     sources = list(decoded.sources.values())
     special = [_is_special(profile, source) for source in sources]
     scales = [(1.0, 1.0) if more else _scale(s.metric) for s, more in zip(sources, special, strict=True)]
-    bounds = [source.metric.bounds or _NO_BOUNDS for source in sources]
+    bounds = {at: source.metric.bounds for at, source in enumerate(sources) if source.metric.bounds}
+    factors, divisors = _columns(scales)
     counters = (decoded.sources[name] for name in decoded.counts)
     names = tuple(decoded.sources)
     return Sheet(
         profile,
         names,
         tuple(places[id(source.varbind)] for source in sources),
-        *_columns(scales),
-        *_columns(bounds),
+        factors,
+        divisors,
+        tuple(bounds),
+        *_columns(bounds.values()),
         tuple((at, source) for at, source in enumerate(sources) if special[at]),
         tuple(places[id(source.varbind)] for source in counters),
         counter_row(decoded.counts, names),
     )
 
 
-def pick(numbers: Sequence[Wire], places: tuple[int, ...]) -> tuple[Wire, ...]:
+def pick(numbers: Sequence[_Picked], places: tuple[int, ...]) -> tuple[_Picked, ...]:
     """What lies at these places."""
     if len(places) > 1:
-        found: tuple[Wire, ...] = itemgetter(*places)(numbers)
+        found: tuple[_Picked, ...] = itemgetter(*places)(numbers)
         return found
     return tuple(numbers[place] for place in places)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from operator import lt
 
 from coldaisle.integrations.snmp.ber import Varbind, read_varbinds
+from coldaisle.integrations.snmp.beside import Beside
 from coldaisle.integrations.snmp.channel import Reply
 from coldaisle.integrations.snmp.errors import NonIncreasingOid, TooManyRows
 from coldaisle.integrations.snmp.message import Request, prepare_read
@@ -37,6 +38,8 @@ class Column:
 class Walk:
     """Columns walked together; ``request`` asks for what follows, as much as the device takes.
 
+    The first one asks for the objects of ``beside`` as well.
+
     Raises TooManyRows, NonIncreasingOid, MalformedMessage as replies come.
     """
 
@@ -47,8 +50,10 @@ class Walk:
         columns: list[Column],
         max_rows_count: int,
         expected_rows_count: int = 0,
+        beside: Beside | None = None,
     ) -> None:
         self.replies_count = 0
+        self._beside = beside
         self.read = read_varbinds
         self.trace: Trace = []
         self._expected_rows_count = expected_rows_count
@@ -75,16 +80,19 @@ class Walk:
         return self._request
 
     def _next_request(self) -> Request:
-        oids = [column.last for column in self.active]
+        singles = self._beside.asked if self._beside is not None and not self.replies_count else ()
+        oids = [*singles, *(column.last for column in self.active)]
         repetitions = self.repetitions
-        return (
-            prepare_read(GET_BULK, oids, 0, repetitions) if repetitions > 1 else prepare_read(GET_NEXT, oids)
-        )
+        if repetitions > 1:
+            return prepare_read(GET_BULK, oids, len(singles), repetitions)
+        return prepare_read(GET_NEXT, oids)
 
     def take(self, reply: Reply) -> bool:
         """Whether the walk goes on after this reply."""
-        columns, varbinds, repetitions = self.active, reply.varbinds, self.repetitions
-        self.trace.append((self._request, varbinds))
+        columns, repetitions = self.active, self.repetitions
+        self.trace.append((self._request, reply.varbinds))
+        is_first = not self.replies_count
+        varbinds = self._beside.take(reply) if self._beside is not None and is_first else reply.varbinds
         take_reply(columns, varbinds)
         self.replies_count += 1
         if sum([len(column.rows) for column in self._columns]) > self._max_rows_count:
