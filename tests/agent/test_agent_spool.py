@@ -251,3 +251,17 @@ def test_a_killed_agent_loses_nothing_that_was_committed_and_numbers_run_on(tmp_
             assert values == [float(value) for value in range(len(values))]
             assert sequences(opened) == list(range(1, len(values) + 1))
             number = len(values)
+
+
+def test_what_may_wait_is_known_without_the_disk(tmp_path: Path) -> None:
+    with spool(tmp_path) as first:
+        assert not first.has_beyond(0)
+        first.append([sample(1)])
+        assert first.has_beyond(0)
+        [batch] = first.peek(0, 10)
+        assert not first.has_beyond(batch.id)
+    with spool(tmp_path) as again:
+        assert again.has_beyond(0)
+        again.delete(batch.id)
+        again.append([sample(2)])
+        assert again.has_beyond(batch.id)

@@ -151,6 +151,10 @@ class Spool:
         """What waits, in events and payload bytes."""
         return SpoolSize(self._events, self._bytes)
 
+    def has_beyond(self, batch_id: int) -> bool:
+        """Whether there may be batches after this one; takes no lock and no disk."""
+        return self._last_row > batch_id
+
     def oldest(self) -> int:
         """The time (UTC ns) of the earliest event of the oldest batch; 0 when nothing waits."""
         with self._lock:
@@ -179,9 +183,10 @@ class Spool:
             "SELECT salt, next_sequence FROM origin"
         ).fetchone()
         self._origin = Origin(self._agent, salt)
-        self._events, self._bytes = self._connection.execute(
-            "SELECT coalesce(sum(events), 0), coalesce(sum(bytes), 0) FROM batches"
+        self._events, self._bytes, newest = self._connection.execute(
+            "SELECT coalesce(sum(events), 0), coalesce(sum(bytes), 0), coalesce(max(id), 0) FROM batches"
         ).fetchone()
+        self._last_row = max(self._last_row, newest)
         self._handed_out, self._loss = 0, _Loss()
 
     def _append(self, observations: Sequence[Observation]) -> None:

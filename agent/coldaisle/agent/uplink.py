@@ -181,7 +181,9 @@ class Uplink:
 
     async def _next_batches(self, after: int) -> Sequence[SpooledBatch]:
         room = self._limits.window_batches - len(self._unacked)
-        return await asyncio.to_thread(self._spool.peek, after, room) if room > 0 else ()
+        if room <= 0 or not self._spool.has_beyond(after):
+            return ()
+        return await asyncio.to_thread(self._spool.peek, after, room)
 
     async def _send_results(self, stream: Stream) -> None:
         while True:
