@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldaisle.integrations.snmp import tags
-from coldaisle.integrations.snmp.frames import MAX_FRAMES, known_shell, remember_shell
+from coldaisle.integrations.snmp.frames import MAX_FRAME_BYTES, MAX_FRAMES, known_shell, remember_shell
 from coldaisle.integrations.snmp.message import FIRST_REQUEST_ID, LAST_REQUEST_ID, decode_shell, encode
 from coldaisle.integrations.snmp.question import decode_any
 
@@ -48,3 +48,9 @@ def test_more_frames_than_the_bound_are_learned_anew():
         whole = encode(b"public", tags.RESPONSE, FIRST_REQUEST_ID, 0, 0, bytes(size))
         remember_shell(whole, decode_shell(whole))
     assert known_shell(whole) == decode_shell(whole)
+
+
+def test_a_frame_that_only_a_sender_can_have_made_so_long_is_not_kept():
+    whole = encode(b"x" * MAX_FRAME_BYTES, tags.RESPONSE, FIRST_REQUEST_ID, 0, 0, b"")
+    remember_shell(whole, decode_shell(whole))
+    assert known_shell(whole) is None

@@ -7,6 +7,9 @@ from coldaisle.integrations.snmp.message import Shell
 MAX_FRAMES = 1_024
 """Beyond it they are learned anew: each length and community makes one."""
 
+MAX_FRAME_BYTES = 512
+"""In front of the varbinds; longer ones are a sender's doing and are parsed each time."""
+
 _ID_BYTES = 4
 _MIN_HEAD_BYTES = 11
 """No message of version 1 or 2c has its id further in front."""
@@ -43,7 +46,7 @@ def remember_shell(data: bytes, shell: Shell) -> None:
     """Keep the frame of a datagram that was parsed, where its id takes as many octets as ours do."""
     wanted = shell.request_id.to_bytes(5, signed=True)[1:] if abs(shell.request_id) < 2**31 else b""
     id_at = data.rfind(b"\x02\x04" + wanted, 0, shell.start) + 2
-    if wanted and id_at >= _MIN_HEAD_BYTES:
+    if wanted and id_at >= _MIN_HEAD_BYTES and shell.start <= MAX_FRAME_BYTES:
         if len(_frames) >= MAX_FRAMES:
             _frames.clear()
         tail = data[id_at + _ID_BYTES : shell.start]
