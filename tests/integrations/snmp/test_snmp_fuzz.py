@@ -113,6 +113,7 @@ def test_the_seeds_themselves_are_understood():
     ] * 5
 
 
+@pytest.mark.timeout(FUZZ_SECONDS + 120)
 def test_a_fuzzer_that_follows_the_coverage_finds_no_other_error(tmp_path: Path):
     """The long form, with COLDAISLE_SOAK=1, runs for minutes."""
     if importlib.util.find_spec("atheris") is None:
