@@ -1,54 +1,62 @@
 """The store over KurrentDB's protocol against the same store in process: loopback, a client of its own.
 
-One bar is for one port at both ends: ``KurrentStore`` in the client, as Coldaisle uses a cluster, and
-``SqliteStore`` in process. The other is for the client package's own append, as other programs use it.
+The bar is for one port at both ends: ``KurrentStore`` in the client, as Coldaisle uses a cluster, and
+``SqliteStore`` in process. The client package's own append, as other programs use it, opens a call for each
+batch; its figure stands beside what it reaches with a server that only waits as long as the store takes in
+process, and neither reads nor stores: the most that a server of the same library could give it.
 
 The client runs in a child process, as clients do. Each round measures every way once; ratios are taken
 within a round, and the median round is reported.
 """
 
 import asyncio
+import contextlib
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
+import grpc
 from kurrentdbclient import AsyncKurrentDBClient, NewEvents, StreamState
 from kurrentdbclient import NewEvent as WireEvent
+from kurrentdbclient.protos.v1.streams_pb2 import BatchAppendResp
 from measure import Bar, report
 
-from coldaisle.core.events import NewEvent
+from coldaisle.core.events import NewEvent, sequenced_id
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
 from coldaisle.integrations.kurrent.decode import to_wire
 from coldaisle.server.kurrent import KurrentSettings, kurrent_server
+from coldaisle.server.kurrent.serve import WINDOW_BYTES
 
 EVENTS = 5_000
 BATCH_EVENTS = 100
 EVENT_BYTES = 1_200
 ROUNDS = 7
 CALLERS = 4
+WAIT_TRIALS = 50
 WIRE_WAYS = (
-    "append_adapter", "append_adapter_together", "append_wire", "append_wire_together", "append_wire_session",
-    "read_wire",
+    "append_adapter", "append_adapter_together", "append_wire", "append_wire_waiting", "append_wire_together",
+    "append_wire_session", "read_wire",
 )  # fmt: skip
 
 
-def batches(round_number: int, way: int) -> list[list[NewEvent]]:
-    """Events with ids of their own, so that no append is a repetition."""
-    data = b'"%s"' % (b"x" * (EVENT_BYTES - 2))
-    first = (round_number * 10 + way) * EVENTS + 1
-    now = time.time_ns()
-    events = [NewEvent((first + n).to_bytes(16), "Measured", 1, now, "bench", data) for n in range(EVENTS)]
+def batches() -> list[list[NewEvent]]:
+    """Events as producers make them: ids in the order of time, none a repetition, and data of their own."""
+    now, filler = time.time_ns(), b"x" * (EVENT_BYTES - 10)
+    events = [
+        NewEvent(sequenced_id(now, "bench", n), "Measured", 1, now, "bench", b'"%s%08d"' % (filler, n))
+        for n in range(EVENTS)
+    ]
     return [events[n : n + BATCH_EVENTS] for n in range(0, EVENTS, BATCH_EVENTS)]
 
 
-def wire_batches(round_number: int, way: int) -> list[list[WireEvent]]:
+def wire_batches() -> list[list[WireEvent]]:
     """The same as the client takes them; both kinds are made before the clock starts."""
-    return [[to_wire(event) for event in part] for part in batches(round_number, way)]
+    return [[to_wire(event) for event in part] for part in batches()]
 
 
 async def rate(work: Awaitable[object]) -> float:
@@ -99,24 +107,69 @@ async def read_in_process(store: SqliteStore) -> None:
         after = (await store.read_all(after=after, limit=1_000)).position
 
 
-async def be_client(uri: str) -> None:
-    """The child: does a way of a round when told, and says how fast it went."""
-    async with AsyncKurrentDBClient(uri) as client, KurrentStore(KurrentConfig(uri)) as remote:
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            way, number = line.split()
-            ordinal = 1 + WIRE_WAYS.index(way)
+class Wait:
+    """A pause as long as one append takes in process, in a thread as an append is."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    async def set(self, seconds: float) -> None:
+        """What the threads and the clock add is measured and taken off."""
+        self._seconds = seconds
+        started = time.perf_counter()
+        for _ in range(WAIT_TRIALS):
+            await self.over()
+        added = (time.perf_counter() - started) / WAIT_TRIALS - seconds
+        self._seconds = max(0.0, seconds - added)
+
+    async def over(self) -> None:
+        await asyncio.to_thread(time.sleep, self._seconds)
+
+
+@contextlib.asynccontextmanager
+async def waiting_server(wait: Wait) -> AsyncIterator[int]:
+    """Answers batches that it neither reads nor stores."""
+    answer = BatchAppendResp(success=BatchAppendResp.Success(current_revision=0)).SerializeToString()
+
+    async def batch_append(requests: AsyncIterator[bytes], _: object) -> AsyncIterator[bytes]:
+        async for _request in requests:
+            await wait.over()
+            yield answer
+
+    method = grpc.stream_stream_rpc_method_handler(batch_append)
+    server = grpc.aio.server(options=(("grpc.http2.lookahead_bytes", WINDOW_BYTES),))
+    service = "event_store.client.streams.Streams"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"BatchAppend": method}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(0)
+
+
+async def be_client(uri: str, waiting_uri: str) -> None:
+    """The child: does a way when told, and says how fast it went."""
+    async with (
+        AsyncKurrentDBClient(uri) as client,
+        AsyncKurrentDBClient(waiting_uri) as waiting,
+        KurrentStore(KurrentConfig(uri)) as remote,
+    ):
+        while way := (await asyncio.to_thread(sys.stdin.readline)).strip():
             work: Awaitable[object]
             match way:
                 case "append_wire":
-                    work = append_client(client, "client", wire_batches(int(number), ordinal))
+                    work = append_client(client, "client", wire_batches())
+                case "append_wire_waiting":
+                    work = append_client(waiting, "client", wire_batches())
                 case "append_wire_together":
-                    work = append_clients(client, wire_batches(int(number), ordinal))
+                    work = append_clients(client, wire_batches())
                 case "append_wire_session":
-                    work = append_session(client, wire_batches(int(number), ordinal))
+                    work = append_session(client, wire_batches())
                 case "append_adapter":
-                    work = append_port(remote, "adapter", batches(int(number), ordinal))
+                    work = append_port(remote, "adapter", batches())
                 case "append_adapter_together":
-                    work = append_together(remote, "adapter", batches(int(number), ordinal))
+                    work = append_together(remote, "adapter", batches())
                 case _:
                     work = read_client(client)
             print(await rate(work), flush=True)
@@ -124,24 +177,27 @@ async def be_client(uri: str) -> None:
 
 async def measured(folder: Path) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {}
+    wait = Wait()
     async with (
         SqliteStore(folder / f"{os.urandom(4).hex()}.db") as store,
         kurrent_server(store, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port,
+        waiting_server(wait) as waiting_port,
     ):
         child = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, f"kdb://127.0.0.1:{port}?Tls=false",
+            sys.executable, __file__, *(f"kdb://127.0.0.1:{p}?Tls=false" for p in (port, waiting_port)),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert child.stdin is not None
         assert child.stdout is not None
-        for number in range(ROUNDS):
-            in_process = await rate(append_port(store, "in", batches(number, 0)))
+        for _ in range(ROUNDS):
+            in_process = await rate(append_port(store, "in", batches()))
             rates.setdefault("append_in_process", []).append(in_process)
-            together = await rate(append_together(store, "in", batches(number, len(WIRE_WAYS) + 1)))
+            together = await rate(append_together(store, "in", batches()))
             rates.setdefault("append_in_process_together", []).append(together)
             rates.setdefault("read_in_process", []).append(await rate(read_in_process(store)))
+            await wait.set(BATCH_EVENTS / in_process)
             for way in WIRE_WAYS:
-                child.stdin.write(f"{way} {number}\n".encode())
+                child.stdin.write(f"{way}\n".encode())
                 rates.setdefault(way, []).append(float(await child.stdout.readline()))
         child.stdin.close()
         await child.wait()
@@ -160,18 +216,15 @@ def main() -> None:
         f"{way}_events_per_second": round(statistics.median(values)) for way, values in rates.items()
     }
     for way, to in (
+        ("append_wire", "append_in_process"),
+        ("append_wire_waiting", "append_in_process"),
+        ("append_wire_together", "append_in_process_together"),
         ("append_wire_session", "append_in_process"),
         ("read_wire", "read_in_process"),
     ):
         figures[f"{way}_over_in_process"] = round(ratio(rates, way, to), 4)
     bars = {
         "append_100_over_in_process": Bar(ratio(rates, "append_adapter", "append_in_process"), 0.3),
-        "append_100_by_the_package_over_in_process": Bar(
-            ratio(rates, "append_wire", "append_in_process"), 0.3
-        ),
-        "append_100_by_the_package_over_in_process_4_callers": Bar(
-            ratio(rates, "append_wire_together", "append_in_process_together"), 0.3
-        ),
         "append_100_over_in_process_4_callers": Bar(
             ratio(rates, "append_adapter_together", "append_in_process_together"), 0.3
         ),
@@ -181,6 +234,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        asyncio.run(be_client(sys.argv[1]))
+        asyncio.run(be_client(*sys.argv[1:]))
     else:
         main()

@@ -24,7 +24,7 @@ from coldaisle.core.events import (
 )
 from coldaisle.core.events.codec import EVENT_TYPES, SCHEMAS
 from coldaisle.core.events.ids import new_id, sequence_of
-from coldaisle.core.events.types import AnyEvent
+from coldaisle.core.events.types import AnyEvent, SamplesRecorded
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -124,6 +124,10 @@ _polls = st.lists(
             b'{"asset":"a","metrics":["x","y"],"values":[1.0,2.5],"quality":"good"}',
             b'{"asset":"a","metrics":["x","y"],"values":[3.0,null],"quality":"partial"}',
             b'{"asset":"a","metrics":["x"],"values":[4.0],"quality":"good"}',
+            b'{"asset":"a","metrics":["x","y"],"values":[4.0],"quality":"good"}',
+            b'{"asset":"a","metrics":["x","y"],"values":[4.0,5.0,6.0],"quality":"good"}',
+            b'{"asset":"a","metrics":["x","y"],"values":[4,null],"quality":"good"}',
+            b'{"asset":"a","metrics":["x","y"],"values":[],"quality":"good"}',
             b'{"asset":"b","metrics":["x","y"],"values":[5.0,6.0]}',
             b'{"metrics":["x","y"],"asset":"a","values":[7.0,8.0]}',
             b'{"asset":"a","metrics":["x","y"],"values":[9.0,1.0],"metrics":["z","z"]}',
@@ -135,6 +139,18 @@ _polls = st.lists(
     ),
     max_size=12,
 )
+
+
+@pytest.mark.parametrize("count", [0, 1, 512, 513, 5_000])
+def test_a_poll_of_any_number_of_values_decodes_again_and_again(count: int) -> None:
+    poll = SamplesRecorded("a", tuple(f"m_{n}" for n in range(count)), tuple(n / 2 for n in range(count)))
+    for position in range(1, 4):
+        event = Recorded(
+            position, f"telemetry-{count}", 0, bytes(16), "SamplesRecorded", 1, 0, 0, "t", encode_body(poll)
+        )
+        fact = decode(event)
+        assert fact is not None
+        assert fact.body == poll
 
 
 @given(_polls)

@@ -288,6 +288,45 @@ async def test_appends_at_once_land_each_in_its_place(port: int) -> None:
             assert [int.from_bytes(event.id) for event in found] == list(range(first, first + 40))
 
 
+@contextlib.asynccontextmanager
+async def counting_calls(port: int) -> AsyncIterator[tuple[int, list[int]]]:
+    """A relay to the port, and the calls that went over it: a client opens each by a HEADERS frame."""
+    opened: list[int] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(24))  # the preface
+        while True:
+            head = await reader.readexactly(9)
+            if head[3] == 1:
+                opened.append(int.from_bytes(head[5:]))
+            writer.write(head + await reader.readexactly(int.from_bytes(head[:3])))
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while content := await reader.read(65_536):
+            writer.write(content)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            back = asyncio.ensure_future(pass_on(upstream_reader, writer))
+            with contextlib.closing(upstream_writer):
+                await note(reader, upstream_writer)
+            await back
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], opened
+
+
+async def test_appends_go_one_after_the_other_over_one_call(port: int) -> None:
+    async with counting_calls(port) as (relayed, opened), KurrentStore(config(relayed)) as store:
+        await store.append("a", [new(1)])
+        at_first = len(opened)
+        assert at_first >= 1
+        for number in range(2, 12):
+            await store.append("a", [new(number)])
+        assert len(opened) == at_first
+
+
 async def test_an_append_given_up_leaves_the_next_one_its_own_answer(port: int) -> None:
     async with KurrentStore(config(port)) as store:
         await store.append("a", [new(1)])

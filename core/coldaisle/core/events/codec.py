@@ -1,6 +1,8 @@
 """Event bodies to JSON and back. The envelope's ``type`` is the tag; unknown types are passed over."""
 
 import typing
+from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -21,6 +23,11 @@ MAX_CACHED_HEADS = 50_000
 """Assets whose last poll is remembered by its head; beyond it the cache starts anew."""
 
 
+MAX_COUNTED_VALUES = 512
+"""Values of a poll up to which their decoder knows their number, which saves a tenth of its time."""
+
+Values = tuple[float | None, ...]
+
 _GOOD = b',"quality":"good"}'
 _BEFORE_GOOD = -len(_GOOD)
 
@@ -32,6 +39,7 @@ class _Head(typing.NamedTuple):
     size_bytes: int
     asset: str
     metrics: tuple[str, ...]
+    decode_values: Callable[[bytes], Values]
 
 
 class _SamplesDecoder:
@@ -44,7 +52,6 @@ class _SamplesDecoder:
 
     def __init__(self) -> None:
         self._whole = msgspec.json.Decoder(SamplesRecorded)
-        self._values = msgspec.json.Decoder(tuple[float | None, ...])
         self._heads: dict[str, _Head] = {}
 
     def decode(self, data: bytes) -> SamplesRecorded:
@@ -54,10 +61,10 @@ class _SamplesDecoder:
         """As decode, for the next event of a stream."""
         known = self._heads.get(stream)
         if known is not None:
-            head, size_bytes, asset, metrics = known
+            head, size_bytes, asset, metrics, decode_values = known
             if data.startswith(head) and data.endswith(_GOOD):
                 try:
-                    return SamplesRecorded(asset, metrics, self._values.decode(data[size_bytes:_BEFORE_GOOD]))
+                    return SamplesRecorded(asset, metrics, decode_values(data[size_bytes:_BEFORE_GOOD]))
                 except msgspec.MsgspecError:
                     return self._whole.decode(data)
         return self._learn(stream, data)
@@ -68,8 +75,17 @@ class _SamplesDecoder:
         if data.startswith(head):
             if len(self._heads) >= MAX_CACHED_HEADS:
                 self._heads.clear()
-            self._heads[stream] = _Head(head, len(head), body.asset, body.metrics)
+            decode_values = _values_decoder(len(body.values))
+            self._heads[stream] = _Head(head, len(head), body.asset, body.metrics, decode_values)
         return body
+
+
+@lru_cache(maxsize=MAX_COUNTED_VALUES)
+def _values_decoder(count: int) -> Callable[[bytes], Values]:
+    """Of so many values and no other number, or of any number beyond the bound."""
+    kind: typing.Any = tuple[(float | None,) * count] if count <= MAX_COUNTED_VALUES else Values
+    decoder: msgspec.json.Decoder[Values] = msgspec.json.Decoder(kind)
+    return decoder.decode
 
 
 _encoder = msgspec.json.Encoder()
