@@ -12,6 +12,7 @@ import random
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -21,6 +22,7 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 from measure import Bar, Timing, interleaved, report
 
 from coldaisle.core.events import NewEvent, decode, encode, sequenced_id
+from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.events.types import SamplesRecorded
 from coldaisle.core.store import Append
 from coldaisle.core.store.chain_keys import ChainKeys, new_chain_keys
@@ -179,13 +181,16 @@ def replay_ours(path: Path) -> int:
     """Every event read, decoded and checked against its type."""
 
     async def run() -> int:
-        count = after = 0
+        count = 0
+
+        def step(events: Iterator[Recorded]) -> None:
+            nonlocal count
+            for event in events:  # each dropped once decoded, as its peer does
+                decode(event)
+                count += 1
+
         async with SqliteStore(path, read_only=True) as store:
-            while (page := await store.read_all(after=after)).events:
-                for event in page.events:  # each dropped once decoded, as its peer does
-                    decode(event)
-                count += len(page.events)
-                after = page.position
+            await store.replay(step, end=await store.head())
         return count
 
     return asyncio.run(run())

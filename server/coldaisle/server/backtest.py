@@ -18,7 +18,8 @@ from coldaisle.core.events.envelope import Fact
 from coldaisle.core.reactor import Reaction, Reactor, stamp
 from coldaisle.core.store import EventStore
 from coldaisle.core.store.archive_history import ArchivedHistory
-from coldaisle.core.store.live import decode_known, up_to
+from coldaisle.core.store.live import decode_known
+from coldaisle.core.store.replay import up_to
 from coldaisle.playbooks import PolicyReactor
 
 MOVED_SECONDS = 3_600.0

@@ -15,7 +15,8 @@ from coldaisle.core.reactor import Reactor, stamp
 from coldaisle.core.store import MAX_PAGE_EVENTS, EventStore
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.cipher import StoreKey
-from coldaisle.core.store.live import advance, decode_known, up_to
+from coldaisle.core.store.live import advance, decode_known
+from coldaisle.core.store.replay import up_to
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.templates import TemplateReactor
 from coldaisle.core.twin import Twin, state_hash

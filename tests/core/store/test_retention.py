@@ -74,6 +74,9 @@ async def everything(history: SqliteStore | ArchivedHistory, limit: int = 97) ->
         page = await history.read_all(after=after, limit=limit)
         events += page.events
         after, caught_up = page.position, page.caught_up
+    replayed: list[Recorded] = []
+    assert await history.replay(replayed.extend, end=await history.head()) == after
+    assert replayed == events
     return events
 
 

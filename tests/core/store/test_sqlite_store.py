@@ -25,6 +25,7 @@ from coldaisle.core.store import Append
 from coldaisle.core.store.chain_keys import add_chain_key, load_chain_keys
 from coldaisle.core.store.chain_verify import Verified, verify_chain
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_reading import MAX_STEP_EVENTS
 
 CRASHES = 50 if os.environ.get("COLDAISLE_SOAK") else 8
 
@@ -123,6 +124,16 @@ async def test_history_survives_a_restart(tmp_path: Path) -> None:
         assert await store.load_checkpoint("detector") == 2
         done = await store.append("run-a", [event(3)], 1)
         assert (done.version, done.position) == (2, 3)
+
+
+@pytest.mark.parametrize("count", [MAX_STEP_EVENTS - 1, MAX_STEP_EVENTS, 2 * MAX_STEP_EVENTS + 1])
+async def test_a_long_replay_goes_in_bounded_steps(tmp_path: Path, count: int) -> None:
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await store.append("a", [event(n) for n in range(1, count + 1)])
+        steps: list[list[int]] = []
+        await store.replay(lambda events: steps.append([one.position for one in events]), end=count)
+    assert [position for step in steps for position in step] == list(range(1, count + 1))
+    assert max(map(len, steps)) <= MAX_STEP_EVENTS
 
 
 async def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from coldaisle.core.errors import DuplicateEvent, StreamTombstoned, TooLarge, WrongVersion
 from coldaisle.core.events import NewEvent
+from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store import Append, EventFilter, EventStore, Expected, StreamState
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.page_bound import SLICE_EVENTS, may_go_on, take_page
@@ -48,6 +49,34 @@ async def opened(adapter: str, folder: Path) -> AsyncIterator[EventStore]:
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EventStore]:
     async with opened(request.param, tmp_path) as opened_store:
         yield opened_store
+
+
+async def test_a_replay_gives_every_event_once_in_order_and_says_how_far_it_got(store: EventStore) -> None:
+    for first in range(1, 2_400, 600):
+        await store.append(f"s-{first}", [new(n) for n in range(first, first + 600)])
+    head = await store.head()
+    everything = [
+        event for after in (0, 1_000, 2_000) for event in (await store.read_all(after=after)).events
+    ]
+    first, second, late = (everything[n].position for n in (30, 31, 1_500))
+    for after, end in ((0, head), (first, second), (first, late), (0, head + 9)):
+        seen: list[Recorded] = []
+        assert await store.replay(seen.extend, after=after, end=end) == min(end, head)
+        assert seen == [event for event in everything if after < event.position <= end]
+    assert await store.replay(pytest.fail, after=head, end=head) == head
+
+
+async def test_what_a_step_raises_ends_the_replay(store: EventStore) -> None:
+    await store.append("a", [new(n) for n in range(1, 101)])
+
+    def stumble(events: Iterator[Recorded]) -> None:
+        raise LookupError(f"at {next(events).version}")
+
+    with pytest.raises(LookupError, match="at 0"):
+        await store.replay(stumble, end=await store.head())
+    with pytest.raises(RuntimeError, match="must take all"):
+        await store.replay(next, end=await store.head())  # type: ignore[arg-type]  # the mistake
+    assert len((await store.read_all()).events) == 100
 
 
 async def test_positions_and_versions_run_without_a_gap(store: EventStore) -> None:

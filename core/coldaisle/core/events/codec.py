@@ -1,5 +1,6 @@
 """Event bodies to JSON and back. The envelope's ``type`` is the tag; unknown types are passed over."""
 
+import types
 import typing
 from collections.abc import Callable
 from functools import lru_cache
@@ -83,7 +84,9 @@ class _SamplesDecoder:
 @lru_cache(maxsize=MAX_COUNTED_VALUES)
 def _values_decoder(count: int) -> Callable[[bytes], Values]:
     """Of so many values and no other number, or of any number beyond the bound."""
-    kind: typing.Any = tuple[(float | None,) * count] if count <= MAX_COUNTED_VALUES else Values
+    kind: typing.Any = Values
+    if count <= MAX_COUNTED_VALUES:
+        kind = types.GenericAlias(tuple, (float | None,) * count)
     decoder: msgspec.json.Decoder[Values] = msgspec.json.Decoder(kind)
     return decoder.decode
 

@@ -13,7 +13,8 @@ from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.archive import Segment, SegmentReader
 from coldaisle.core.store.page_bound import data_bytes, take_page
-from coldaisle.core.store.port import EVERYTHING, MAX_PAGE_EVENTS, EventFilter, Page
+from coldaisle.core.store.port import EVERYTHING, MAX_PAGE_EVENTS, EventFilter, Page, Step
+from coldaisle.core.store.replay import replay_pages
 from coldaisle.core.store.sqlite import SqliteStore
 
 ARCHIVE_FOLDER = "archive/folder"
@@ -40,6 +41,10 @@ class ArchivedHistory:
         if not any(segment.last_position > after for segment in segments):
             return page
         return await self._store.inspect(lambda _: self._merged(segments, page, after, limit, only))
+
+    async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
+        """As EventStore. By pages: what a scavenge takes away meanwhile is found in its segment."""
+        return await replay_pages(self, step, after, end)
 
     async def head(self) -> int:
         """See EventStore."""

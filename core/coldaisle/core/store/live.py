@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -12,13 +12,17 @@ from coldaisle.core.errors import StoreError
 from coldaisle.core.events.codec import decode
 from coldaisle.core.events.envelope import Fact, Recorded
 from coldaisle.core.reactor import form_number
-from coldaisle.core.store.port import MAX_PAGE_EVENTS, EventStore, Page
+from coldaisle.core.store.port import EventStore, Page, Step
+from coldaisle.core.store.replay import Paged
 from coldaisle.core.store.snapshots import Snapshots
 from coldaisle.core.twin import Twin, fold
 
 TWIN_SNAPSHOT = "twin"
 SNAPSHOT_EVENTS = 100_000
 """A snapshot of the twin is saved after this many events, and at stop: what a start replays at most."""
+
+CATCH_UP_EVENTS = 20_000
+"""How far a twin that starts goes at a time: readers see its progress."""
 
 FOLD_MEANING = 1
 """Raise it when ``fold`` makes another twin of the same history; a change of the twin's fields needs none."""
@@ -29,22 +33,27 @@ _decoder = msgspec.msgpack.Decoder(Twin)
 log = logging.getLogger(__name__)
 
 
-class History(Protocol):
+class History(Paged, Protocol):
     """What a fold needs of a store; an archive beside a store has it too."""
 
-    async def read_all(self, *, after: int = 0, limit: int = MAX_PAGE_EVENTS) -> Page:
+    async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
         """See EventStore."""
         ...
 
 
-def decode_known(events: Sequence[Recorded]) -> list[Fact]:
+def decode_each(events: Iterable[Recorded]) -> Iterator[Fact]:
+    """The events whose type is known here, decoded as they are asked for."""
+    return (fact for event in events if (fact := decode(event)) is not None)
+
+
+def decode_known(events: Iterable[Recorded]) -> list[Fact]:
     """The events whose type is known here, decoded."""
-    return [fact for event in events if (fact := decode(event)) is not None]
+    return list(decode_each(events))
 
 
 def advance(twin: Twin, page: Page) -> Twin:
     """The twin after a page, at the page's position also when its last events are unknown here."""
-    return replace(fold(twin, decode_known(page.events)), position=page.position)
+    return replace(fold(twin, decode_each(page.events)), position=page.position)
 
 
 async def save_twin(snapshots: Snapshots, twin: Twin) -> None:
@@ -83,13 +92,24 @@ class LiveTwin:
             self._publish(await load_twin(self._snapshots))
             self._saved_position = self.current.position
         try:
+            await self._catch_up()
             async for page in self._store.subscribe_all(after=self.current.position):
                 self._publish(advance(self.current, page))
-                if self.current.position - self._saved_position >= SNAPSHOT_EVENTS:
-                    await self.save()
+                await self._save_now_and_then()
         except asyncio.CancelledError:
             await self.save()
             raise
+
+    async def _catch_up(self) -> None:
+        head = await self._store.head()
+        while self.current.position < head:
+            next_stop = min(head, self.current.position + CATCH_UP_EVENTS)
+            self._publish(await advance_to(self._store, self.current, next_stop))
+            await self._save_now_and_then()
+
+    async def _save_now_and_then(self) -> None:
+        if self.current.position - self._saved_position >= SNAPSHOT_EVENTS:
+            await self.save()
 
     async def beyond(self, position: int) -> Twin:
         """The first twin after ``position`` that this call sees; waits for it."""
@@ -118,20 +138,17 @@ class LiveTwin:
         self._saved_position = twin.position  # only now: a stop in the middle saves again
 
 
-async def twin_at(store: History, position: int, snapshots: Snapshots | None = None) -> Twin:
+async def twin_at(history: History, position: int, snapshots: Snapshots | None = None) -> Twin:
     """The twin as it was at ``position``: the nearest snapshot before it, and the history up to there."""
-    twin = await load_twin(snapshots, position)
-    while twin.position < position:
-        page = await store.read_all(after=twin.position, limit=min(MAX_PAGE_EVENTS, position - twin.position))
-        page = up_to(page, position)
-        twin = advance(twin, page)
-        if not page.events:
-            break
-    return twin
+    return await advance_to(history, await load_twin(snapshots, position), position)
 
 
-def up_to(page: Page, position: int) -> Page:
-    """The page without what lies beyond: where events were removed, a page reaches further than it counts."""
-    if page.position <= position:
-        return page
-    return Page([event for event in page.events if event.position <= position], position, caught_up=False)
+async def advance_to(history: History, twin: Twin, position: int) -> Twin:
+    """The twin after everything up to ``position``, or up to the head."""
+
+    def step(events: Iterator[Recorded]) -> None:
+        nonlocal twin
+        twin = fold(twin, decode_each(events))
+
+    reached = await history.replay(step, after=twin.position, end=position)
+    return replace(twin, position=reached)

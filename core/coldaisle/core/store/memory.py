@@ -20,8 +20,10 @@ from coldaisle.core.store.port import (
     EventFilter,
     Expected,
     Page,
+    Step,
     StreamState,
 )
+from coldaisle.core.store.replay import replay_pages
 
 
 class MemoryStore:
@@ -132,6 +134,10 @@ class MemoryStore:
             return Page(events, events[-1].position, caught_up=False)
         end = 1 if backwards else max(after, len(self._log))
         return Page(events, end, caught_up=True)
+
+    async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
+        """See EventStore."""
+        return await replay_pages(self, step, after, end)
 
     async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
         """See EventStore."""

@@ -10,7 +10,7 @@
    history as it happened until retention removes the rows.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -96,6 +96,10 @@ class Page(Struct, frozen=True):
     caught_up: bool
 
 
+Step = Callable[[Iterator[Recorded]], None]
+"""What a replay gives its events to."""
+
+
 class EventStore(Protocol):
     """An ordered log of events in streams."""
 
@@ -150,6 +154,16 @@ class EventStore(Protocol):
         """Events with a position above ``after``; backwards: from the newest, below ``after`` when not 0.
 
         At most ``limit`` events and MAX_PAGE_BYTES of data.
+        """
+        ...
+
+    async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
+        """Give the events above ``after``, up to ``end``, to ``step``, oldest first; the position it got to,
+        which is lower than ``end`` only when the head is.
+
+        ``step`` is called again and again, each time with the next few thousand events at most, and must take
+        them all: else RuntimeError. It may run in another thread, one call at a time; what it raises ends
+        the replay.
         """
         ...
 

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -29,6 +30,7 @@ from coldaisle.core.store.port import (
     EventFilter,
     Expected,
     Page,
+    Step,
     StreamState,
 )
 from coldaisle.core.store.sqlite_open import open_writer
@@ -188,6 +190,13 @@ class SqliteStore:
         """See EventStore."""
         read = self._pages.page_backwards if backwards else self._pages.page
         return await self.inspect(lambda connection: read(connection, after, limit, only))
+
+    async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
+        """See EventStore. Steps run in a reader's thread: the event loop stays free."""
+        end = min(end, await self.head())
+        while after < end:
+            after = await self.inspect(partial(self._pages.replay, step=step, after=after, end=end))
+        return after
 
     async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
         """See EventStore. The wake-up is armed before each read: no commit falls between."""

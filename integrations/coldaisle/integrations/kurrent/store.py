@@ -26,8 +26,10 @@ from coldaisle.core.store.port import (
     EventFilter,
     Expected,
     Page,
+    Step,
     StreamState,
 )
+from coldaisle.core.store.replay import replay_pages
 from coldaisle.integrations.kurrent.appending import Appender
 from coldaisle.integrations.kurrent.config import KurrentConfig
 from coldaisle.integrations.kurrent.decode import from_wire
@@ -142,6 +144,10 @@ class KurrentStore:
     async def tombstone(self, stream: str, expected: int | Expected = Expected.ANY) -> None:
         """See EventStore."""
         await self._appender.remove(stream, expected, for_ever=True)
+
+    async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
+        """See EventStore."""
+        return await replay_pages(self, step, after, end)
 
     async def read_all(
         self,
