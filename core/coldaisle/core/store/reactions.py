@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from coldaisle.core.errors import StoreError, StoreFull
+from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.events.streams import stream_of
 from coldaisle.core.reactor import Reaction, Reactor, Remembering, stamp
 from coldaisle.core.store.live import decode_known
@@ -83,7 +84,7 @@ class ReactorRunner:
         """React to a page and store the answers; whether there were any beyond ``done``."""
         async with self._turn:
             self._state_is_at_position = False
-            reactions = await asyncio.to_thread(self.reactor.react, decode_known(page.events))
+            reactions = await asyncio.to_thread(self._react, page.events)
         new = [reaction for reaction in reactions if reaction.cause.position > done]
         if new:
             appends = appends_of(self.reactor.name, new)
@@ -91,6 +92,9 @@ class ReactorRunner:
         self.position = page.position
         self._state_is_at_position = True
         return bool(new)
+
+    def _react(self, events: Sequence[Recorded]) -> list[Reaction]:
+        return self.reactor.react(decode_known(events))
 
     async def _load(self) -> None:
         reactor = self.reactor
