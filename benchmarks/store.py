@@ -190,7 +190,9 @@ def replay_ours(path: Path) -> int:
                 count += 1
 
         async with SqliteStore(path, read_only=True) as store:
-            await store.replay(step, end=await store.head())
+            after, end = 0, await store.head()
+            while after < end:
+                after = await store.replay(step, after=after, end=end)
         return count
 
     return asyncio.run(run())

@@ -131,7 +131,11 @@ async def test_a_long_replay_goes_in_bounded_steps(tmp_path: Path, count: int) -
     async with SqliteStore(tmp_path / "events.db") as store:
         await store.append("a", [event(n) for n in range(1, count + 1)])
         steps: list[list[int]] = []
-        await store.replay(lambda events: steps.append([one.position for one in events]), end=count)
+        after = 0
+        while after < count:
+            after = await store.replay(
+                lambda events: steps.append([one.position for one in events]), after=after, end=count
+            )
     assert [position for step in steps for position in step] == list(range(1, count + 1))
     assert max(map(len, steps)) <= MAX_STEP_EVENTS
 

@@ -14,7 +14,7 @@ from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.archive import Segment, SegmentReader
 from coldaisle.core.store.page_bound import data_bytes, take_page
 from coldaisle.core.store.port import EVERYTHING, MAX_PAGE_EVENTS, EventFilter, Page, Step
-from coldaisle.core.store.replay import replay_pages
+from coldaisle.core.store.replay import replay_page
 from coldaisle.core.store.sqlite import SqliteStore
 
 ARCHIVE_FOLDER = "archive/folder"
@@ -44,7 +44,7 @@ class ArchivedHistory:
 
     async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
         """As EventStore. By pages: what a scavenge takes away meanwhile is found in its segment."""
-        return await replay_pages(self, step, after, end)
+        return await replay_page(self, step, after, end)
 
     async def head(self) -> int:
         """See EventStore."""

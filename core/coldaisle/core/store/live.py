@@ -21,9 +21,6 @@ TWIN_SNAPSHOT = "twin"
 SNAPSHOT_EVENTS = 100_000
 """A snapshot of the twin is saved after this many events, and at stop: what a start replays at most."""
 
-CATCH_UP_EVENTS = 20_000
-"""How far a twin that starts goes at a time: readers see its progress."""
-
 FOLD_MEANING = 1
 """Raise it when ``fold`` makes another twin of the same history; a change of the twin's fields needs none."""
 
@@ -101,10 +98,10 @@ class LiveTwin:
             raise
 
     async def _catch_up(self) -> None:
-        head = await self._store.head()
-        while self.current.position < head:
-            next_stop = min(head, self.current.position + CATCH_UP_EVENTS)
-            self._publish(await advance_to(self._store, self.current, next_stop))
+        head, before = await self._store.head(), -1
+        while before < self.current.position < head:
+            before = self.current.position
+            self._publish(await advance_on(self._store, self.current, head))
             await self._save_now_and_then()
 
     async def _save_now_and_then(self) -> None:
@@ -140,15 +137,18 @@ class LiveTwin:
 
 async def twin_at(history: History, position: int, snapshots: Snapshots | None = None) -> Twin:
     """The twin as it was at ``position``: the nearest snapshot before it, and the history up to there."""
-    return await advance_to(history, await load_twin(snapshots, position), position)
+    twin, before = await load_twin(snapshots, position), -1
+    while before < twin.position < position:
+        before, twin = twin.position, await advance_on(history, twin, position)
+    return twin
 
 
-async def advance_to(history: History, twin: Twin, position: int) -> Twin:
-    """The twin after everything up to ``position``, or up to the head."""
+async def advance_on(history: History, twin: Twin, end: int) -> Twin:
+    """The twin some thousand events later, or at ``end``."""
 
     def step(events: Iterator[Recorded]) -> None:
         nonlocal twin
         twin = fold(twin, decode_each(events))
 
-    reached = await history.replay(step, after=twin.position, end=position)
+    reached = await history.replay(step, after=twin.position, end=end)
     return replace(twin, position=reached)

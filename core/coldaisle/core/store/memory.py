@@ -23,7 +23,7 @@ from coldaisle.core.store.port import (
     Step,
     StreamState,
 )
-from coldaisle.core.store.replay import replay_pages
+from coldaisle.core.store.replay import replay_page
 
 
 class MemoryStore:
@@ -137,7 +137,7 @@ class MemoryStore:
 
     async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
         """See EventStore."""
-        return await replay_pages(self, step, after, end)
+        return await replay_page(self, step, after, end)
 
     async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
         """See EventStore."""

@@ -158,12 +158,10 @@ class EventStore(Protocol):
         ...
 
     async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
-        """Give the events above ``after``, up to ``end``, to ``step``, oldest first; the position it got to,
-        which is lower than ``end`` only when the head is.
+        """Give the next events above ``after``, up to ``end``, to ``step``, oldest first; how far that went.
 
-        ``step`` is called again and again, each time with the next few thousand events at most, and must take
-        them all: else RuntimeError. It may run in another thread, one call at a time; what it raises ends
-        the replay.
+        Some thousand events at most: go on from there until it is ``end``, or goes no further at the head.
+        ``step`` may run in another thread, and must take every event: else RuntimeError.
         """
         ...
 

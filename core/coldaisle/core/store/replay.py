@@ -15,15 +15,13 @@ class Paged(Protocol):
         ...
 
 
-async def replay_pages(history: Paged, step: Step, after: int, end: int) -> int:
-    """``EventStore.replay`` for what has pages only; a page is a step."""
-    while after < end:
-        page = up_to(await history.read_all(after=after, limit=min(MAX_PAGE_EVENTS, end - after)), end)
-        run_step(step, iter(page.events))
-        after = page.position
-        if page.caught_up:
-            break
-    return after
+async def replay_page(history: Paged, step: Step, after: int, end: int) -> int:
+    """``EventStore.replay`` of what has pages only: the next page."""
+    if after >= end:
+        return after
+    page = up_to(await history.read_all(after=after, limit=min(MAX_PAGE_EVENTS, end - after)), end)
+    run_step(step, iter(page.events))
+    return page.position
 
 
 def run_step(step: Step, events: Iterator[Recorded]) -> None:

@@ -10,7 +10,6 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -192,11 +191,8 @@ class SqliteStore:
         return await self.inspect(lambda connection: read(connection, after, limit, only))
 
     async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
-        """See EventStore. Steps run in a reader's thread: the event loop stays free."""
-        end = min(end, await self.head())
-        while after < end:
-            after = await self.inspect(partial(self._pages.replay, step=step, after=after, end=end))
-        return after
+        """See EventStore. The step runs in a reader's thread: the event loop stays free."""
+        return await self.inspect(lambda connection: self._pages.replay(connection, step, after, end))
 
     async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
         """See EventStore. The wake-up is armed before each read: no commit falls between."""

@@ -21,7 +21,7 @@ SCAN_WINDOW_EVENTS = 50_000
 """Events that one filtered read looks at, at most: a rare type does not hold a reader for a whole history."""
 
 MAX_STEP_EVENTS = 4_000
-"""Events of one step of a replay: so long it holds a reader, and the log's checkpoint back."""
+"""Events that a replay gives to its step: so long it holds a reader, and the log's checkpoint back."""
 
 KEPT_BYTES = 4 << 20
 """Freed memory that a reader may keep for its next page; most pages take less."""
@@ -82,12 +82,15 @@ class PageReader:
         return Page(events, position, caught_up=position <= 1)
 
     def replay(self, connection: apsw.Connection, step: Step, after: int, end: int) -> int:
-        """One step of ``EventStore.replay``; the position it got to, ``end`` when nothing is left before it.
+        """What ``EventStore.replay`` does.
 
         Each slice is used and dropped before the next is fetched, and so never leaves the core's own cache:
         by pages of a thousand events a replay takes a third longer, and more beside a busy neighbour.
         """
         query = f"SELECT {_COLUMNS} FROM event WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+        end = min(end, head(connection))
+        if after >= end:
+            return after
         count = 0
 
         def events(rows: Iterator[Row]) -> Iterator[Recorded]:

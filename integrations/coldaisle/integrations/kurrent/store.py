@@ -29,7 +29,7 @@ from coldaisle.core.store.port import (
     Step,
     StreamState,
 )
-from coldaisle.core.store.replay import replay_pages
+from coldaisle.core.store.replay import replay_page
 from coldaisle.integrations.kurrent.appending import Appender
 from coldaisle.integrations.kurrent.config import KurrentConfig
 from coldaisle.integrations.kurrent.decode import from_wire
@@ -147,7 +147,7 @@ class KurrentStore:
 
     async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
         """See EventStore."""
-        return await replay_pages(self, step, after, end)
+        return await replay_page(self, step, after, end)
 
     async def read_all(
         self,
