@@ -3,21 +3,40 @@
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Median seconds of one way of doing the work."""
+    """Seconds of one way of doing the work: medians, and each round's."""
 
-    cpu: float
-    wall: float
+    cpu_rounds: tuple[float, ...]
+    wall_rounds: tuple[float, ...]
+
+    @property
+    def cpu(self) -> float:
+        return statistics.median(self.cpu_rounds)
+
+    @property
+    def wall(self) -> float:
+        return statistics.median(self.wall_rounds)
+
+    def cpu_over(self, other: "Timing") -> float:
+        """The median of the rounds' ratios: both ways met the same minute."""
+        return _median_ratio(self.cpu_rounds, other.cpu_rounds)
+
+    def wall_over(self, other: "Timing") -> float:
+        return _median_ratio(self.wall_rounds, other.wall_rounds)
+
+
+def _median_ratio(these: Sequence[float], others: Sequence[float]) -> float:
+    return statistics.median(one / other for one, other in zip(these, others, strict=True))
 
 
 def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
-    """Run every way once a round, so that a noisy minute hits all of them; medians over the rounds.
+    """Run every way once a round, so that a noisy minute hits all of them.
 
     Each round begins with another way: none always follows the one that leaves the disk busy.
     """
@@ -31,7 +50,7 @@ def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
             work()
             cpu[name].append(time.process_time() - started_cpu)
             wall[name].append(time.perf_counter() - started_wall)
-    return {name: Timing(statistics.median(cpu[name]), statistics.median(wall[name])) for name in ways}
+    return {name: Timing(tuple(cpu[name]), tuple(wall[name])) for name in ways}
 
 
 @dataclass(frozen=True)

@@ -231,10 +231,10 @@ def main() -> None:
                 "append eventsourcing": lambda: append_eventsourcing(fresh(), parts),
                 "append bare apsw": lambda: append_bare(folder, parts),
                 "replay": lambda: replay_ours(path),
+                "orjson.loads": lambda: parse_all(payloads),
                 "read": lambda: read_ours(path),
                 "read eventsourcing": lambda: read_eventsourcing(peer_path),
                 "verify chain": lambda: verify_ours(path, keys),
-                "orjson.loads": lambda: parse_all(payloads),
                 "bare apsw select": lambda: (
                     apsw.Connection(str(path)).execute("SELECT * FROM event").fetchall()
                 ),
@@ -268,24 +268,17 @@ def tell(payloads: list[bytes], timings: dict[str, Timing], one: float, raw: flo
         "raw_fdatasync_per_second": round(raw),
         "single_appends_100_callers_per_second": round(hundred),
     }
+    bare, foreign = timings["append bare apsw"], timings["append eventsourcing"]
     ratio = {
-        "append_1000_over_bare_apsw_cpu": Bar(per_event["append bare apsw"] / per_event["append"], 0.6),
-        "append_1000_over_bare_apsw_wall": Bar(
-            timings["append bare apsw"].wall / timings["append"].wall, 0.6
-        ),
-        "append_with_chain_over_bare_apsw_cpu": Bar(
-            per_event["append bare apsw"] / per_event["append with chain"], 0.5
-        ),
-        "append_with_chain_over_bare_apsw_wall": Bar(
-            timings["append bare apsw"].wall / timings["append with chain"].wall, 0.5
-        ),
-        "append_over_eventsourcing_cpu": Bar(per_event["append eventsourcing"] / per_event["append"], 1.3),
-        "append_over_eventsourcing_wall": Bar(
-            timings["append eventsourcing"].wall / timings["append"].wall, 1.3
-        ),
-        "read_over_eventsourcing_cpu": Bar(per_event["read eventsourcing"] / per_event["read"], 3.0),
-        "read_over_eventsourcing_wall": Bar(timings["read eventsourcing"].wall / timings["read"].wall, 3.0),
-        "replay_over_orjson_cpu": Bar(per_event["orjson.loads"] / per_event["replay"], 0.75),
+        "append_1000_over_bare_apsw_cpu": Bar(bare.cpu_over(timings["append"]), 0.6),
+        "append_1000_over_bare_apsw_wall": Bar(bare.wall_over(timings["append"]), 0.6),
+        "append_with_chain_over_bare_apsw_cpu": Bar(bare.cpu_over(timings["append with chain"]), 0.5),
+        "append_with_chain_over_bare_apsw_wall": Bar(bare.wall_over(timings["append with chain"]), 0.5),
+        "append_over_eventsourcing_cpu": Bar(foreign.cpu_over(timings["append"]), 1.3),
+        "append_over_eventsourcing_wall": Bar(foreign.wall_over(timings["append"]), 1.3),
+        "read_over_eventsourcing_cpu": Bar(timings["read eventsourcing"].cpu_over(timings["read"]), 3.0),
+        "read_over_eventsourcing_wall": Bar(timings["read eventsourcing"].wall_over(timings["read"]), 3.0),
+        "replay_over_orjson_cpu": Bar(timings["orjson.loads"].cpu_over(timings["replay"]), 0.75),
         "single_append_over_fdatasync": Bar(one / raw, 0.35),
         "hundred_appenders_over_one": Bar(hundred / one, 3.0),
     }
