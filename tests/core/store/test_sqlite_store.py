@@ -6,7 +6,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -21,6 +22,7 @@ from coldaisle.core.errors import (
     StoreUnreadable,
 )
 from coldaisle.core.events import NewEvent
+from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store import Append
 from coldaisle.core.store.chain_keys import add_chain_key, load_chain_keys
 from coldaisle.core.store.chain_verify import Verified, verify_chain
@@ -131,11 +133,16 @@ async def test_a_long_replay_goes_in_bounded_steps(tmp_path: Path, count: int) -
     async with SqliteStore(tmp_path / "events.db") as store:
         await store.append("a", [event(n) for n in range(1, count + 1)])
         steps: list[list[int]] = []
+        threads: set[int] = set()
+
+        def step(events: Iterator[Recorded]) -> None:
+            threads.add(threading.get_ident())
+            steps.append([one.position for one in events])
+
         after = 0
         while after < count:
-            after = await store.replay(
-                lambda events: steps.append([one.position for one in events]), after=after, end=count
-            )
+            after = await store.replay(step, after=after, end=count)
+    assert threading.get_ident() not in threads  # the event loop's
     assert [position for step in steps for position in step] == list(range(1, count + 1))
     assert max(map(len, steps)) <= MAX_STEP_EVENTS
 
@@ -247,6 +254,9 @@ async def test_a_damaged_page_is_reported_not_returned(tmp_path: Path) -> None:
     with pytest.raises(StoreUnreadable, match="damaged"):
         async with SqliteStore(path, read_only=True) as store:
             await store.read_all()
+    with pytest.raises(StoreUnreadable, match="damaged"):
+        async with SqliteStore(path, read_only=True) as store:
+            await store.replay([].extend, end=399)
 
 
 async def test_an_append_waits_while_the_queue_holds_its_bound(
