@@ -35,10 +35,13 @@ def _median_ratio(these: Sequence[float], others: Sequence[float]) -> float:
     return statistics.median(one / other for one, other in zip(these, others, strict=True))
 
 
-def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
+def interleaved(
+    ways: Mapping[str, Callable[[], object]], rounds: int, tidy: Callable[[], None] = lambda: None
+) -> dict[str, Timing]:
     """Run every way once a round, so that a noisy minute hits all of them.
 
-    Each round begins with another way: none always follows the one that leaves the disk busy.
+    Each round begins with another way: none always follows the one that leaves the disk busy. ``tidy`` runs
+    after each, outside the clock.
     """
     names = list(ways)
     cpu: dict[str, list[float]] = {name: [] for name in ways}
@@ -50,6 +53,7 @@ def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
             work()
             cpu[name].append(time.process_time() - started_cpu)
             wall[name].append(time.perf_counter() - started_wall)
+            tidy()
     return {name: Timing(tuple(cpu[name]), tuple(wall[name])) for name in ways}
 
 

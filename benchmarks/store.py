@@ -129,9 +129,9 @@ def verify_ours(path: Path, keys: ChainKeys) -> None:
     asyncio.run(run())
 
 
-def append_bare(folder: Path, parts: list[list[NewEvent]]) -> None:
+def append_bare(path: Path, parts: list[list[NewEvent]]) -> None:
     """What the same rows cost without anything of ours: one executemany and one commit a batch."""
-    connection = open_writer(folder / f"{os.urandom(4).hex()}.db", None)
+    connection = open_writer(path, None)
     position = 0
     for number, part in enumerate(parts):
         rows = []
@@ -144,6 +144,12 @@ def append_bare(folder: Path, parts: list[list[NewEvent]]) -> None:
         with connection:
             connection.executemany(INSERT, rows)
     connection.close()
+
+
+def empty(folder: Path) -> None:
+    """Remove what a way wrote: else the files of a run fill memory that its first rounds did not have to."""
+    for file in folder.iterdir():
+        file.unlink()
 
 
 def singles_ours(folder: Path, events: list[NewEvent], appenders: int) -> float:
@@ -220,16 +226,16 @@ def main() -> None:
         record(path, events, keys)
         append_eventsourcing(peer_path, parts)
 
-        def fresh() -> Path:
-            return folder / f"{os.urandom(4).hex()}.db"
+        scratch = folder / "scratch"
+        scratch.mkdir()
 
         timings = interleaved(
             {
-                "append": lambda: append_ours(fresh(), parts),
-                "append with chain": lambda: append_ours(fresh(), parts, keys),
-                "append encrypted": lambda: append_ours(fresh(), parts, None, key),
-                "append eventsourcing": lambda: append_eventsourcing(fresh(), parts),
-                "append bare apsw": lambda: append_bare(folder, parts),
+                "append": lambda: append_ours(scratch / "new.db", parts),
+                "append with chain": lambda: append_ours(scratch / "new.db", parts, keys),
+                "append encrypted": lambda: append_ours(scratch / "new.db", parts, None, key),
+                "append eventsourcing": lambda: append_eventsourcing(scratch / "new.db", parts),
+                "append bare apsw": lambda: append_bare(scratch / "new.db", parts),
                 "replay": lambda: replay_ours(path),
                 "orjson.loads": lambda: parse_all(payloads),
                 "read": lambda: read_ours(path),
@@ -240,6 +246,7 @@ def main() -> None:
                 ),
             },
             ROUNDS,
+            lambda: empty(scratch),
         )
         single = [event for _, event in events[:SINGLES]]
         many = [event for _, event in events[: SINGLES * 10]]
