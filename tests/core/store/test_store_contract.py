@@ -269,17 +269,21 @@ async def test_a_page_of_large_events_is_bounded_in_bytes(store: EventStore) -> 
     await pages.aclose()  # type: ignore[attr-defined]  # an async generator
 
 
+def sized(position: int, size_bytes: int) -> Recorded:
+    return Recorded(position, "s", position, b"", "Test", 1, 1, 1, "tester", b"x" * size_bytes)
+
+
 def test_a_full_page_leaves_the_rest_unread() -> None:
     """Of a thousand events of a megabyte, no more are fetched than the bound and one slice hold."""
-    source = iter([b"x" * MAX_EVENT_BYTES] * 1_000)
-    taken, whole = take_page(source, lambda items: sum(map(len, items)))
+    source = iter([sized(1, MAX_EVENT_BYTES)] * 1_000)
+    taken, whole = take_page(source)
     assert (len(taken), whole) == (16, False)
     assert len(list(source)) >= 1_000 - 16 - SLICE_EVENTS
 
 
 def test_a_page_takes_an_event_beyond_its_bound_alone() -> None:
-    huge = [b"x" * (2 * MAX_PAGE_BYTES)] * 2
-    assert take_page(iter(huge), lambda items: sum(map(len, items))) == (huge[:1], False)
+    huge = [sized(1, 2 * MAX_PAGE_BYTES)] * 2
+    assert take_page(iter(huge)) == (huge[:1], False)
 
 
 async def test_a_moment_in_time_has_a_position(store: EventStore) -> None:

@@ -136,7 +136,7 @@ def parse_body(type_name: str, data: bytes) -> AnyEvent:
 def decode(event: Recorded) -> Fact | None:
     """The recorded event with its body, or None when a newer program wrote a type unknown here.
 
-    Raises EventError that names the position when a known type does not decode.
+    Raises EventError that names the position when a known type does not decode, or its data are no bytes.
     """
     decoder = _decoders.get(event.type)
     if decoder is None:
@@ -146,7 +146,7 @@ def decode(event: Recorded) -> Fact | None:
             body: AnyEvent = _samples.decode_next(event.stream, event.data)
         else:
             body = decoder.decode(event.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
         raise EventError(f"event at position {event.position} ({event.type}): {error}") from error
     return Fact(
         event.position, event.stream, event.version, event.id, event.time, event.recorded,

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from heapq import merge
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
 import apsw
 
 from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.archive import Segment, SegmentReader
-from coldaisle.core.store.page_bound import data_bytes, take_page
+from coldaisle.core.store.page_bound import take_page
 from coldaisle.core.store.port import EVERYTHING, MAX_PAGE_EVENTS, EventFilter, Page, Step
 from coldaisle.core.store.replay import replay_page
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_schema import typed_rows
 
 ARCHIVE_FOLDER = "archive/folder"
 """The setting that remembers where segments were last written."""
@@ -72,7 +72,7 @@ class ArchivedHistory:
         ]
         merged = merge(page.events, *archived, key=lambda event: event.position)
         wanted = (event for event in _distinct(merged) if only.admits(event))
-        events, whole = take_page(islice(wanted, limit + 1), data_bytes)
+        events, whole = take_page(islice(wanted, limit + 1))
         if whole and len(events) <= limit:
             return Page(events, page.position, page.caught_up)
         return Page(events[:limit], events[:limit][-1].position, caught_up=False)
@@ -97,8 +97,7 @@ class ArchivedHistory:
 def segments_of(connection: apsw.Connection) -> list[Segment]:
     """All segments that the store knows, by first position."""
     query = "SELECT first_position, last_position, events, file, sha256 FROM segment ORDER BY first_position"
-    rows = cast("list[tuple[int, int, int, str, bytes]]", connection.execute(query).fetchall())
-    return [Segment(*row) for row in rows]
+    return [Segment(*row) for row in typed_rows(connection, query, (), (int, int, int, str, bytes))]
 
 
 def archive_folder(connection: apsw.Connection) -> str:

@@ -4,7 +4,8 @@ The quick look costs milliseconds whatever the size: header, schema, the last pa
 newest events follow each other without a hole. The thorough one reads everything.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +25,20 @@ MAX_FAULTS = 20
 _TABLES = frozenset({
     "stream", "event", "checkpoint", "batch", "removed", "segment", "snapshot", "retention", "setting",
 })  # fmt: skip
+
+
+_ALTERED = "SELECT position FROM event WHERE {} LIMIT ?".format(
+    " OR ".join(
+        f"typeof({column}) NOT IN ({types})"
+        for types, columns in (
+            ("'integer'", "stream_id version schema time recorded"),
+            ("'text'", "type actor"),
+            ("'blob'", "id data"),
+            ("'blob', 'null'", "correlation_id causation_id"),
+        )
+        for column in columns.split()
+    )
+)
 
 
 def quick_check(path: Path, *, key: StoreKey | None = None) -> list[str]:
@@ -55,6 +70,8 @@ def _with_reader(path: Path, key: StoreKey | None, look: Callable[[apsw.Connecti
             connection.close()
     except apsw.Error as error:
         return [str(translate(error, path))]
+    except UnicodeDecodeError as error:
+        return [f"{path}: a text is not UTF-8 ({error})"]
     except StoreError as error:
         return [str(error)]
 
@@ -79,9 +96,27 @@ def _everywhere(connection: apsw.Connection, archive: Path | None) -> list[str]:
         return faults
     faults = _at_first_sight(connection)
     head = int(connection.execute(LAST_POSITION).get)
-    for start in range(0, head, 100_000):
-        faults += _holes(connection, start, min(head, start + 100_000))
-    return list(dict.fromkeys(faults)) + _texts(connection) + _segments(connection, archive)
+    for first, last in islice(missing(connection, head), MAX_FAULTS):
+        faults.append(f"the positions {first} to {last} are missing")
+    return faults + _altered(connection) + _texts(connection) + _segments(connection, archive)
+
+
+def missing(connection: apsw.Connection, head: int) -> Iterator[tuple[int, int]]:
+    """Ranges of positions up to ``head`` that are neither there nor known to be removed."""
+    expected = 1
+    query = "SELECT position FROM event UNION SELECT position FROM removed ORDER BY position"
+    for (position,) in cast("Iterator[tuple[int]]", connection.execute(query)):
+        if position > expected:
+            yield expected, position - 1
+        expected = position + 1
+    if expected <= head:
+        yield expected, head
+
+
+def _altered(connection: apsw.Connection) -> list[str]:
+    """Events with values of another type than is written there; SQLite keeps any in any column."""
+    found = connection.execute(_ALTERED, (MAX_FAULTS,)).fetchall()
+    return [f"position {position}: a value is of another type than was written" for (position,) in found]
 
 
 def _texts(connection: apsw.Connection) -> list[str]:

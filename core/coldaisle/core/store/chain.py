@@ -14,6 +14,7 @@ from hashlib import sha256
 
 from msgspec import Struct
 
+from coldaisle.core.errors import EventError
 from coldaisle.core.events.envelope import Recorded
 
 ALGORITHM = "hmac-sha256-1"
@@ -51,18 +52,30 @@ def fields_digest(fields: Fields) -> bytes:
 
     The header: one byte 1; position and version (8 bytes), schema (4), time and recorded (8); then stream,
     type, actor, id, correlation and causation id, each behind its length (4 bytes); then the sha256 of the
-    data. Numbers are big-endian.
+    data. Numbers are big-endian. Raises EventError where a field is of another type, or out of range.
     """
     position, stream, version, event_id, type_name, schema, time, recorded, actor, data, cause, origin = (
         fields
     )
-    numbers = _NUMBERS.pack(_HEADER_VERSION, position, version, schema, time, recorded)
-    ids = (
-        _prefixed(event_id),
-        _prefixed(cause) if cause else _NO_ID,
-        _prefixed(origin) if origin else _NO_ID,
-    )
-    return sha256(b"".join((numbers, _texts(stream, type_name, actor), *ids, sha256(data).digest()))).digest()
+    try:
+        numbers = _NUMBERS.pack(_HEADER_VERSION, position, version, schema, time, recorded)
+        ids = (
+            _prefixed(event_id),
+            _NO_ID if cause is None else _prefixed(cause),
+            _NO_ID if origin is None else _prefixed(origin),
+        )
+        texts = _texts(stream, type_name, actor)
+        return sha256(b"".join((numbers, texts, *ids, sha256(data).digest()))).digest()
+    except (TypeError, AttributeError, UnicodeEncodeError, struct.error) as error:
+        raise EventError(f"position {position} holds no event as it is written ({error})") from error
+
+
+def is_digest_of(digest: bytes, fields: Fields) -> bool:
+    """Whether this is the digest of an event that was read, whatever its columns hold by now."""
+    try:
+        return fields_digest(fields) == digest
+    except EventError:
+        return False
 
 
 def digests_of(events: Iterable[Fields]) -> bytes:

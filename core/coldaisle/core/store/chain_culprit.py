@@ -9,22 +9,54 @@ from typing import cast
 
 import apsw
 
-from coldaisle.core.store.chain import DIGEST_BYTES, Fields, fields_digest
+from coldaisle.core.store.chain import DIGEST_BYTES, Fields, is_digest_of
+from coldaisle.core.store.sqlite_chain import batches
 
 SEARCHED_POSITIONS = 20_000
 """How far from its place an event that was moved is recognised as such; beyond, it counts as changed."""
 
-BY_POSITION = (
-    "SELECT e.position, ifnull(s.name, ''), e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, "
-    "e.data, e.correlation_id, e.causation_id FROM event e LEFT JOIN stream s ON s.id = e.stream_id "
+_COLUMNS = (
+    "e.position", "s.name", "e.version", "e.id", "e.type", "e.schema", "e.time", "e.recorded", "e.actor",
+    "e.data", "e.correlation_id", "e.causation_id",
+)  # fmt: skip
+_IS_TEXT = tuple(column in ("s.name", "e.type", "e.actor") for column in _COLUMNS)
+_BY_POSITION = (
+    "SELECT {} FROM event e LEFT JOIN stream s ON s.id = e.stream_id "
     "WHERE e.position BETWEEN ? AND ? ORDER BY e.position"
 )
+_READ = _BY_POSITION.format(", ".join(_COLUMNS))
+_READ_RAW = _BY_POSITION.format(
+    ", ".join(
+        f"CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) END"
+        if is_text
+        else f"CASE typeof({column}) WHEN 'text' THEN 0.5 ELSE {column} END"
+        for column, is_text in zip(_COLUMNS, _IS_TEXT, strict=True)
+    )
+)
+"""Reads any row: a text comes as its bytes, and where none belongs, as a number that no column holds."""
+
+
+def stored_events(connection: apsw.Connection, first: int, last: int) -> Iterator[Fields]:
+    """The events of these positions as their columns are; what is no text there has no digest either."""
+    after = first - 1
+    try:
+        for event in cast("Iterator[Fields]", connection.execute(_READ, (first, last))):
+            after = event[0]
+            yield event
+    except UnicodeDecodeError:
+        for row in connection.execute(_READ_RAW, (after + 1, last)):
+            yield cast("Fields", tuple(map(_decoded, row, _IS_TEXT)))
+
+
+def _decoded(value: object, is_text: bool) -> object:
+    """Bytes that are not UTF-8 become a text that cannot be encoded again, and so has no digest."""
+    return value.decode(errors="surrogateescape") if is_text and isinstance(value, bytes) else value
 
 
 def classify(connection: apsw.Connection, position: int) -> tuple[str, str]:
     """What happened to the event that belongs at ``position``, and a sentence on it."""
     expected = _digest_at(connection, position)
-    here = next(_near(connection, position, position), None)
+    here = next(stored_events(connection, position, position), None)
     if here is None:
         return _missing(connection, position)
     if connection.execute("SELECT count(*) FROM removed WHERE position = ?", (position,)).get:
@@ -32,7 +64,7 @@ def classify(connection: apsw.Connection, position: int) -> tuple[str, str]:
     if expected is None:
         return "inserted", "the chain does not know of it"
     end = position + SEARCHED_POSITIONS
-    there = _near(connection, position + 1, end)
+    there = stored_events(connection, position + 1, end)
     now_at = (other[0] for other in there if _fits(other, position, here[2], expected))
     digests = _digests(connection, position + 1, end)
     belongs_at = (at for at, digest in digests if _fits(here, at, here[2], digest))
@@ -60,14 +92,8 @@ def _missing(connection: apsw.Connection, position: int) -> tuple[str, str]:
 def _fits(event: Fields, position: int, version: int, digest: bytes) -> bool:
     """Whether the event is the one of this digest, moved to where it is now with its version or without."""
     moved = event[0] - position
-    versions = {event[2], version, event[2] - moved}
-    return any(
-        fields_digest((position, event[1], each, *event[3:])) == digest for each in versions if each >= 0
-    )
-
-
-def _near(connection: apsw.Connection, first: int, last: int) -> Iterator[Fields]:
-    return cast("Iterator[Fields]", connection.execute(BY_POSITION, (first, last)))
+    versions = {version, event[2], event[2] - moved} if isinstance(event[2], int) else {version}
+    return any(is_digest_of(digest, (position, event[1], each, *event[3:])) for each in versions)
 
 
 def _digest_at(connection: apsw.Connection, position: int) -> bytes | None:
@@ -76,10 +102,7 @@ def _digest_at(connection: apsw.Connection, position: int) -> bytes | None:
 
 def _digests(connection: apsw.Connection, first: int, last: int) -> Iterator[tuple[int, bytes]]:
     """The digests of positions, as far as there are batches."""
-    rows = connection.execute(
-        "SELECT last_position, digests FROM batch WHERE last_position >= ? ORDER BY last_position", (first,)
-    )
-    for end, digests in cast("Iterator[tuple[int, bytes]]", rows):
+    for end, _, digests in batches(connection, first - 1):
         start = end - len(digests) // DIGEST_BYTES + 1
         if start > last:
             return

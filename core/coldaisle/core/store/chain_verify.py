@@ -5,7 +5,7 @@ batch's digests. What retention removed left its digest, so that the chain holds
 """
 
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import cast
 
@@ -17,16 +17,15 @@ from coldaisle.core.store.chain import (
     DIGEST_BYTES,
     NO_HASH,
     Epoch,
-    Fields,
     batch_hash,
     epoch_start,
-    fields_digest,
+    is_digest_of,
 )
-from coldaisle.core.store.chain_culprit import BY_POSITION, classify
+from coldaisle.core.store.chain_culprit import classify, stored_events
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.checkpoints import Checkpoint
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_chain import load_epochs, store_id
+from coldaisle.core.store.sqlite_chain import batches, load_epochs, store_id
 from coldaisle.core.store.sqlite_schema import LAST_POSITION
 
 STEP_EVENTS = 2_000
@@ -120,15 +119,11 @@ class _Walk:
         try:
             end = self._events + self._removed + STEP_EVENTS
             while self.running and self._events + self._removed < end:
-                row = connection.execute(
-                    "SELECT last_position, hash, digests FROM batch WHERE last_position > ? "
-                    "ORDER BY last_position LIMIT 1",
-                    (self.position,),
-                ).fetchone()
-                if row is None:
+                batch = next(batches(connection, self.position, 1), None)
+                if batch is None:
                     self._finish(connection)
                 else:
-                    self._batch(connection, *cast("tuple[int, bytes, bytes]", row))
+                    self._batch(connection, *batch)
             return int(connection.execute(LAST_POSITION).get)
         finally:
             connection.execute("COMMIT")
@@ -161,12 +156,12 @@ class _Walk:
         """The first position of the batch that is not as its digest says; None when all are."""
         removed = dict(_removed(connection, first, last))
         position = first
-        for fields in _events(connection, first, last):
+        for fields in stored_events(connection, first, last):
             position = self._skip(position, fields[0], first, digests, removed)
             at = (position - first) * DIGEST_BYTES
             if position < fields[0] or position in removed:
                 return position
-            if fields_digest(fields) != digests[at : at + DIGEST_BYTES]:
+            if not is_digest_of(digests[at : at + DIGEST_BYTES], fields):
                 return position
             self._events += 1
             position += 1
@@ -214,12 +209,10 @@ def _culprit(connection: apsw.Connection, position: int) -> tuple[Kind, str]:
     return Kind(name), says
 
 
-def _events(connection: apsw.Connection, first: int, last: int) -> Iterator[Fields]:
-    return cast("Iterator[Fields]", connection.execute(BY_POSITION, (first, last)))
-
-
 def _removed(connection: apsw.Connection, first: int, last: int) -> list[tuple[int, bytes]]:
     rows = connection.execute(
-        "SELECT position, digest FROM removed WHERE position BETWEEN ? AND ?", (first, last)
+        "SELECT position, CASE typeof(digest) WHEN 'blob' THEN digest END FROM removed "
+        "WHERE position BETWEEN ? AND ?",
+        (first, last),
     ).fetchall()
     return cast("list[tuple[int, bytes]]", rows)

@@ -16,7 +16,7 @@ from coldaisle.core.errors import ChainKeyUnusable, CheckpointInvalid
 from coldaisle.core.store.chain import NO_HASH
 from coldaisle.core.store.chain_keys import write_private
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_chain import load_epochs, store_id
+from coldaisle.core.store.sqlite_chain import last_batch, load_epochs, store_id
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -115,14 +115,10 @@ def checkpoint_at(connection: apsw.Connection, key: SigningKey, position: int | 
     """Sign the end of the batch at ``position``; None: the last batch."""
     if not load_epochs(connection):
         raise ChainKeyUnusable("this history has no hash chain: serve it with a chain key")
-    row = connection.execute(
-        "SELECT last_position, hash FROM batch WHERE last_position <= ifnull(?, last_position) "
-        "ORDER BY last_position DESC LIMIT 1",
-        (position,),
-    ).fetchone()
-    reached, chain_hash = row if row is not None else (0, NO_HASH)
+    last = last_batch(connection) if position is None else last_batch(connection, position)
+    reached, chain_hash = last or (0, NO_HASH)
     unsigned = Checkpoint(
-        FORMAT, store_id(connection).hex(), int(reached), bytes(chain_hash).hex(), time.time_ns(), key.id
+        FORMAT, store_id(connection).hex(), reached, chain_hash.hex(), time.time_ns(), key.id
     )
     return msgspec.structs.replace(unsigned, signature=key.sign(unsigned.signed_text()))
 

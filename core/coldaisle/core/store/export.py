@@ -6,7 +6,7 @@ the standard library alone: the signature with the public key, and the chain its
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -17,11 +17,11 @@ from msgspec import Struct
 
 from coldaisle.core.errors import ChainKeyUnusable, StoreError
 from coldaisle.core.events.ids import id_text
-from coldaisle.core.store.chain import ALGORITHM, DIGEST_BYTES, NO_HASH, Fields, fields_digest
-from coldaisle.core.store.chain_culprit import BY_POSITION
+from coldaisle.core.store.chain import ALGORITHM, DIGEST_BYTES, NO_HASH, Fields, is_digest_of
+from coldaisle.core.store.chain_culprit import stored_events
 from coldaisle.core.store.checkpoints import SigningKey, checkpoint_at, encode_checkpoint
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_chain import load_epochs, store_id
+from coldaisle.core.store.sqlite_chain import Batch, batches, last_batch, load_epochs, store_id
 
 FORMAT = "coldaisle-export-1"
 EVENTS_FILE = "events.jsonl"
@@ -32,7 +32,6 @@ MAX_BATCHES = 1_000_000
 
 Progress = Callable[[int, int], None]
 """Takes the position exported up to, and the last one."""
-Batch = tuple[int, bytes, bytes]
 
 
 class Altered(StoreError):  # noqa: N818 - named for the situation
@@ -80,16 +79,13 @@ async def export(
 
 def _manifest(connection: apsw.Connection, first: int, last: int, key: SigningKey) -> dict[str, object]:
     epochs = load_epochs(connection)
-    batches = _batches(connection, first, last)
-    if not epochs or not batches or first < _start(batches[0]) or last > batches[-1][0] or first > last:
+    found = _batches(connection, first, last)
+    if not epochs or not found or first < _start(found[0]) or last > found[-1][0] or first > last:
         raise ChainKeyUnusable(
             f"positions {first} to {last} are not all in the hash chain: name a range from "
             f"{epochs[0].first_position if epochs else 'a chained history'} to the head"
         )
-    before = connection.execute(
-        "SELECT hash FROM batch WHERE last_position < ? ORDER BY last_position DESC LIMIT 1",
-        (batches[0][0],),
-    ).get
+    _, before = last_batch(connection, found[0][0] - 1) or (0, NO_HASH)
     removed = connection.execute(
         "SELECT position FROM removed WHERE position BETWEEN ? AND ? ORDER BY position", (first, last)
     ).fetchall()
@@ -100,27 +96,22 @@ def _manifest(connection: apsw.Connection, first: int, last: int, key: SigningKe
         "first_position": first,
         "last_position": last,
         "removed": [row[0] for row in removed],
-        "chain_before": (before or NO_HASH).hex(),
-        "chain_after": batches[-1][1].hex(),
+        "chain_before": before.hex(),
+        "chain_after": found[-1][1].hex(),
         "epochs": [[epoch.key_id, epoch.first_position] for epoch in epochs],
         "batches": [
             {"last_position": end, "hash": stored.hex(), "digests": digests.hex()}
-            for end, stored, digests in batches
+            for end, stored, digests in found
         ],
-        "checkpoint": json.loads(encode_checkpoint(checkpoint_at(connection, key, batches[-1][0]))),
+        "checkpoint": json.loads(encode_checkpoint(checkpoint_at(connection, key, found[-1][0]))),
         "public_key": key.public.hex(),
     }
 
 
 def _batches(connection: apsw.Connection, first: int, last: int) -> list[Batch]:
     """Every batch that touches the range."""
-    rows = connection.execute(
-        "SELECT last_position, hash, digests FROM batch WHERE last_position >= ? ORDER BY last_position "
-        "LIMIT ?",
-        (first, MAX_BATCHES),
-    )
     found: list[Batch] = []
-    for row in cast("Iterator[Batch]", rows):
+    for row in batches(connection, first - 1, MAX_BATCHES):
         if _start(row) > last:
             break
         found.append(row)
@@ -132,7 +123,7 @@ def _start(batch: Batch) -> int:
 
 
 def _lines(connection: apsw.Connection, first: int, last: int, removed: frozenset[int]) -> list[bytes]:
-    rows = {row[0]: row for row in cast("Iterator[Fields]", connection.execute(BY_POSITION, (first, last)))}
+    rows = {row[0]: row for row in stored_events(connection, first, last)}
     lines = []
     for batch in _batches(connection, first, last):
         start = _start(batch)
@@ -141,7 +132,7 @@ def _lines(connection: apsw.Connection, first: int, last: int, removed: frozense
             digest, event = batch[2][at : at + DIGEST_BYTES], rows.get(position)
             if event is None and position in removed:
                 continue
-            if event is None or fields_digest(event) != digest:
+            if event is None or not is_digest_of(digest, event):
                 raise Altered(
                     f"position {position} is not what was appended: run `coldaisle history verify`; "
                     "nothing that was altered is exported"
@@ -155,7 +146,8 @@ def _line(event: Fields) -> bytes:
     shown: dict[str, object] = {
         "position": position, "stream": stream, "version": version, "id": id_text(own), "type": type_name,
         "schema": schema, "time": time, "recorded": recorded, "actor": actor,
-        "correlation_id": correlation and correlation.hex(), "causation_id": cause and cause.hex(),
+        "correlation_id": correlation.hex() if correlation else None,
+        "causation_id": cause.hex() if cause else None,
     }  # fmt: skip
     try:
         shown["data"] = data.decode()

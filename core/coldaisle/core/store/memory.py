@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from coldaisle.core.events.envelope import NewEvent, Recorded
 from coldaisle.core.store.check import check_bounds, check_expected, repeated_result
-from coldaisle.core.store.page_bound import data_bytes, take_page
+from coldaisle.core.store.page_bound import take_page
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
@@ -93,7 +93,7 @@ class MemoryStore:
             visible = events[first : max(first, after) if after >= 0 else None][::-1]
         else:
             visible = events[max(first, after + 1) :]
-        return take_page(islice(visible, limit), data_bytes)[0]
+        return take_page(islice(visible, limit))[0]
 
     async def stream_state(self, stream: str) -> StreamState | None:
         """See EventStore."""
@@ -129,7 +129,7 @@ class MemoryStore:
         """See EventStore."""
         rest = self._log[: after - 1 if after else None][::-1] if backwards else self._log[after:]
         admitted = [event for event in rest if only.admits(event)]
-        events, _ = take_page(islice(admitted, limit), data_bytes)
+        events, _ = take_page(islice(admitted, limit))
         if len(events) < len(admitted):
             return Page(events, events[-1].position, caught_up=False)
         end = 1 if backwards else max(after, len(self._log))

@@ -6,7 +6,7 @@ take a gigabyte. A page is full as soon as one more event might be too much, and
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from operator import attrgetter
 
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.port import MAX_EVENT_BYTES, MAX_PAGE_BYTES
@@ -17,30 +17,29 @@ FULL_BYTES = MAX_PAGE_BYTES - MAX_EVENT_BYTES
 SLICE_EVENTS = 32
 """Events fetched before their bytes are counted: what a page may take in memory beyond its bound."""
 
-Item = TypeVar("Item")
-SizeOf = Callable[[Sequence[Item]], int]
-"""Takes items, gives the bytes of their data together."""
+_SIZE = bytes.__len__  # raises TypeError for a text, which an altered file may hold
+_DATA_OF: Callable[[Recorded], bytes] = attrgetter("data")
 
 
-def take_page(items: Iterator[Item], size_of: SizeOf[Item]) -> tuple[list[Item], bool]:
-    """The items of one page, and whether these were all."""
-    taken: list[Item] = []
+def take_page(events: Iterator[Recorded]) -> tuple[list[Recorded], bool]:
+    """The events of one page, and whether these were all."""
+    taken: list[Recorded] = []
     room_bytes = FULL_BYTES
-    while fetched := list(islice(items, SLICE_EVENTS)):
-        room_bytes -= size_of(fetched)
+    while fetched := list(islice(events, SLICE_EVENTS)):
+        room_bytes -= data_bytes(fetched)
         taken += fetched
         if room_bytes < 0:
-            return taken[: _fitting(taken, size_of)], False
+            return taken[: _fitting(taken)], False
     return taken, True
 
 
-def _fitting(items: Sequence[Item], size_of: SizeOf[Item]) -> int:
+def _fitting(events: Sequence[Recorded]) -> int:
     room_bytes = FULL_BYTES
-    for count, item in enumerate(items, start=1):
-        room_bytes -= size_of((item,))
+    for count, event in enumerate(events, start=1):
+        room_bytes -= len(event.data)
         if room_bytes < 0:
             return count
-    return len(items)
+    return len(events)
 
 
 async def take_arriving(events: AsyncIterator[Recorded]) -> tuple[list[Recorded], bool]:
@@ -57,7 +56,7 @@ async def take_arriving(events: AsyncIterator[Recorded]) -> tuple[list[Recorded]
 
 def data_bytes(events: Sequence[Recorded]) -> int:
     """The bytes of the events' data together."""
-    return sum(len(event.data) for event in events)
+    return sum(map(_SIZE, map(_DATA_OF, events)))
 
 
 def may_go_on(events: Sequence[Recorded], limit: int) -> bool:

@@ -37,6 +37,7 @@ from coldaisle.core.store.port import EventFilter
 from coldaisle.core.store.retention_marks import Digest, add_to_total, mark, number_at, remove_events
 from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_schema import typed_rows
 from coldaisle.core.store.sqlite_writer import PUT_SETTING
 
 REMOVABLE_CATEGORIES = frozenset({"telemetry", "logs"})
@@ -97,9 +98,7 @@ def require_removable(category: str, max_age_seconds: int, even_facts: bool) -> 
 async def retention(store: SqliteStore) -> dict[str, int]:
     """The age in seconds of each category that has one."""
     query = "SELECT category, max_age_seconds FROM retention ORDER BY category"
-    return await store.inspect(
-        lambda connection: dict(cast("list[tuple[str, int]]", connection.execute(query).fetchall()))
-    )
+    return dict(await store.inspect(lambda connection: typed_rows(connection, query, (), (str, int))))
 
 
 async def scavenge(

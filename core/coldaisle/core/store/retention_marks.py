@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import apsw
 
+from coldaisle.core.errors import StoreUnreadable
+from coldaisle.core.store.sqlite_schema import typed_rows
 from coldaisle.core.store.sqlite_streams import note_versions
 from coldaisle.core.store.sqlite_writer import PUT_SETTING
 
@@ -20,8 +22,13 @@ def mark(category: str, what: str) -> str:
 
 def number_at(connection: apsw.Connection, key: str) -> int:
     """A setting that is a number; 0 when it is not there."""
-    value = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).get
-    return int(value) if isinstance(value, bytes) else 0
+    found = typed_rows(connection, "SELECT value FROM setting WHERE key = ?", (key,), (bytes,))
+    if not found:
+        return 0
+    try:
+        return int(found[0][0])
+    except ValueError as error:
+        raise StoreUnreadable(f"the setting {key!r} holds no number ({error}): restore a backup") from error
 
 
 def add_to_total(connection: apsw.Connection, category: str, what: str, count: int) -> None:

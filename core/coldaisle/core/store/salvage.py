@@ -22,10 +22,12 @@ from coldaisle.core.errors import EventError, StoreError, StoreUnreadable
 from coldaisle.core.events.codec import EVENT_TYPES, parse_body
 from coldaisle.core.events.streams import stream_of
 from coldaisle.core.store.backup import beside, require_absent
-from coldaisle.core.store.chain import DIGEST_BYTES, Fields, fields_digest
+from coldaisle.core.store.backup_check import missing
+from coldaisle.core.store.chain import DIGEST_BYTES, Fields, is_digest_of
 from coldaisle.core.store.cipher import StoreKey, unlock
 from coldaisle.core.store.salvage_pages import Row, rows_of
 from coldaisle.core.store.salvage_query import open_damaged, query_rows
+from coldaisle.core.store.sqlite_chain import batches
 from coldaisle.core.store.sqlite_open import open_writer
 from coldaisle.core.store.sqlite_schema import LAST_POSITION
 from coldaisle.core.store.sqlite_writer import PUT_SETTING
@@ -103,7 +105,7 @@ def _salvaged(source: Path, target: apsw.Connection, progress: Progress, key: St
     head = int(target.execute(_HEAD).get)
     with target:  # positions whose events are lost are not used again
         target.execute(PUT_SETTING, ("last_position", head))
-    return Salvaged(events, head, tuple(_gaps(target, head)), altered, renamed, unreadable)
+    return Salvaged(events, head, tuple(missing(target, head)), altered, renamed, unreadable)
 
 
 def _with_log(damaged: Path, folder: Path, key: StoreKey | None) -> Path:
@@ -242,13 +244,12 @@ def _name_streams(target: apsw.Connection) -> int:
 def _drop_altered(target: apsw.Connection) -> int:
     """Take out events whose digest is not the chain's; how many."""
     altered: list[tuple[int]] = []
-    batches = target.execute("SELECT last_position, digests FROM batch ORDER BY last_position")
-    for last, digests in cast("Iterable[tuple[int, bytes]]", batches):
+    for last, _, digests in batches(target, -1):
         first = last - len(digests) // DIGEST_BYTES + 1
         rows = target.execute(_EVENTS_BETWEEN, (first, last))
         for row in cast("Iterable[Fields]", rows):
             at = (row[0] - first) * DIGEST_BYTES
-            if fields_digest(row) != digests[at : at + DIGEST_BYTES]:
+            if not is_digest_of(digests[at : at + DIGEST_BYTES], row):
                 altered.append((row[0],))
     with target:
         target.executemany("DELETE FROM event WHERE position = ?", altered)
@@ -260,16 +261,3 @@ def _name_by_body(type_name: str, data: object) -> str:
     if type_name not in EVENT_TYPES or not isinstance(data, bytes):
         return ""
     return stream_of(parse_body(type_name, data))
-
-
-def _gaps(target: apsw.Connection, head: int) -> Iterator[tuple[int, int]]:
-    """Ranges of positions that are neither there nor known to be removed."""
-    expected = 1
-    query = "SELECT position FROM event UNION SELECT position FROM removed ORDER BY position"
-    for (found,) in target.execute(query):
-        position = int(str(found))
-        if position > expected:
-            yield expected, position - 1
-        expected = position + 1
-    if expected <= head:
-        yield expected, head

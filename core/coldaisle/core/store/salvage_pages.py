@@ -18,6 +18,9 @@ Row = tuple[Value, ...]
 """The row's number first, then its columns, of which the first is NULL where it is the row's number."""
 
 MAX_ROW_BYTES = 4 << 20
+_MAX_KEY = (1 << 63) - 1
+"""Beyond are the negative ones, and no row of a store has such a key."""
+
 _LEAF = 0x0D
 _FILE_HEADER_BYTES = 100
 _LEAF_HEADER_BYTES = 8
@@ -77,7 +80,7 @@ class _Pages:
     def _row(self, page: bytes, at: int) -> Row:
         length, at = _varint(page, at)
         key, at = _varint(page, at)
-        if not 0 < length <= MAX_ROW_BYTES:
+        if not 0 < length <= MAX_ROW_BYTES or key > _MAX_KEY:
             raise _Torn
         return (key, *_columns(self._payload(page, at, length)))
 

@@ -102,8 +102,10 @@ class SqliteSnapshots:
 
 def snapshot_positions(connection: "apsw.Connection") -> dict[str, int]:
     """The newest position that each name has a snapshot of."""
-    rows = connection.execute("SELECT name, max(position) FROM snapshot GROUP BY name").fetchall()
-    return dict(cast("list[tuple[str, int]]", rows))
+    from coldaisle.core.store.sqlite_schema import typed_rows
+
+    query = "SELECT name, max(position) FROM snapshot GROUP BY name"
+    return dict(typed_rows(connection, query, (), (str, int)))
 
 
 def _digest(position: int, schema: int, data: bytes) -> bytes:

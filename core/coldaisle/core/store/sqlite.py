@@ -34,7 +34,7 @@ from coldaisle.core.store.port import (
 )
 from coldaisle.core.store.sqlite_open import open_writer
 from coldaisle.core.store.sqlite_reading import SCAN_WINDOW_EVENTS, PageReader, head, position_at
-from coldaisle.core.store.sqlite_schema import open_reader, translate
+from coldaisle.core.store.sqlite_schema import open_reader, translate, typed_rows
 from coldaisle.core.store.sqlite_streams import delete_stream, stream_state, tombstone, truncate_stream
 from coldaisle.core.store.sqlite_writer import Job, Request, Writer
 
@@ -128,8 +128,9 @@ class SqliteStore:
 
     async def load_checkpoint(self, consumer: str) -> int:
         """See EventStore."""
-        query = "SELECT ifnull((SELECT position FROM checkpoint WHERE consumer = ?), 0)"
-        return await self.inspect(lambda connection: int(connection.execute(query, (consumer,)).get))
+        query = "SELECT position FROM checkpoint WHERE consumer = ?"
+        found = await self.inspect(lambda connection: typed_rows(connection, query, (consumer,), (int,)))
+        return int(found[0][0]) if found else 0
 
     async def head(self) -> int:
         """See EventStore."""

@@ -1,7 +1,8 @@
 """The hash chain as an SQLite store keeps it: epochs and store id in ``setting``, a row for each batch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import apsw
 import msgspec
@@ -9,9 +10,19 @@ import msgspec
 from coldaisle.core.errors import ChainKeyUnusable, StoreUnreadable
 from coldaisle.core.store.chain import ALGORITHM, NO_HASH, Epoch, Fields, batch_hash, digests_of, epoch_start
 from coldaisle.core.store.chain_keys import ChainKeys
+from coldaisle.core.store.sqlite_schema import typed_rows
 
+_NO_END = (1 << 63) - 1
+_BATCHES = (
+    "SELECT last_position, CASE typeof(hash) WHEN 'blob' THEN hash ELSE x'' END, "
+    "CASE typeof(digests) WHEN 'blob' THEN digests ELSE x'' END FROM batch WHERE last_position > ? "
+    "ORDER BY last_position LIMIT ?"
+)
 _INSERT_BATCH = "INSERT INTO batch(last_position, hash, digests) VALUES(?,?,?)"
 _PUT = "INSERT INTO setting VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
+Batch = tuple[int, bytes, bytes]
+"""Where a batch of the chain ends, its hash, and the digests of its events."""
+
 _epochs_decoder: msgspec.json.Decoder[list[Epoch]] = msgspec.json.Decoder(list[Epoch])
 
 
@@ -76,6 +87,20 @@ def load_epochs(connection: apsw.Connection) -> list[Epoch]:
         ) from error
 
 
+def batches(connection: apsw.Connection, after: int, limit: int = -1) -> Iterator[Batch]:
+    """The batches that end behind a position; what was made of another type than bytes comes as none."""
+    return cast("Iterator[Batch]", connection.execute(_BATCHES, (after, limit)))
+
+
+def last_batch(connection: apsw.Connection, end: int = _NO_END) -> tuple[int, bytes] | None:
+    """Position and hash of the last batch that ends at or before ``end``."""
+    query = (
+        "SELECT last_position, hash FROM batch WHERE last_position <= ? ORDER BY last_position DESC LIMIT 1"
+    )
+    found = typed_rows(connection, query, (end,), (int, bytes))
+    return (found[0][0], found[0][1]) if found else None
+
+
 def store_id(connection: apsw.Connection) -> bytes:
     """The name that the store got when it was made; every copy of it has the same."""
     found = connection.execute("SELECT value FROM setting WHERE key = 'store_id'").get
@@ -84,10 +109,7 @@ def store_id(connection: apsw.Connection) -> bytes:
 
 def last_hash(connection: apsw.Connection, epochs: list[Epoch], keys: ChainKeys) -> bytes:
     """The hash that the next batch goes on from."""
-    found = connection.execute(
-        "SELECT last_position, hash FROM batch ORDER BY last_position DESC LIMIT 1"
-    ).fetchone()
-    reached, current = found if found is not None else (-1, NO_HASH)
+    reached, current = last_batch(connection) or (-1, NO_HASH)
     for epoch in epochs:
         key = keys[epoch.key_id]
         if epoch.first_position > reached:

@@ -1,10 +1,10 @@
 """Events out of an SQLite file, page by page; runs in a reader's thread."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
-from operator import itemgetter
+from itertools import chain, islice
 from pathlib import Path
+from sys import intern
 from typing import cast
 
 import apsw
@@ -32,7 +32,6 @@ _COLUMNS = (
 )
 _VISIBLE = "(SELECT id FROM stream WHERE name = ? AND NOT tombstoned)"
 _FIRST_VISIBLE = "(SELECT truncate_before FROM stream WHERE name = ?)"
-_DATA_OF: Callable[[Row], bytes] = itemgetter(9)
 
 
 class PageReader:
@@ -93,39 +92,55 @@ class PageReader:
             return after
         count = 0
 
-        def events(rows: Iterator[Row]) -> Iterator[Recorded]:
+        def events(slices: Iterator[list[Recorded]]) -> Iterator[Recorded]:
             nonlocal count, after
-            while fetched := list(islice(rows, SLICE_EVENTS)):
-                count += len(fetched)
-                after = fetched[-1][0]
-                yield from self._named(connection, fetched)
+            for events in slices:
+                count += len(events)
+                after = events[-1].position
+                yield from events
 
         with closing(connection.execute(query, (after, end, MAX_STEP_EVENTS))) as cursor:
-            run_step(step, events(cast("Iterator[Row]", cursor)))  # see _records
+            slices = self._slices(connection, cast("Iterator[Row]", cursor))  # see _records
+            run_step(step, events(slices))
         return after if count == MAX_STEP_EVENTS else end
 
     def _records(
         self, connection: apsw.Connection, query: str, values: tuple[int | str, ...]
     ) -> tuple[list[Recorded], bool]:
         """The events of one page, and whether the page's bytes had room for all of them."""
-        cursor = connection.execute(query, values)
         # apsw types a row by what SQLite could hold; the schema says what these columns do hold
-        rows, whole = take_page(cast("Iterator[Row]", cursor), _data_bytes)
-        cursor.close()
-        return self._named(connection, rows), whole
+        with closing(connection.execute(query, values)) as cursor:
+            slices = self._slices(connection, cast("Iterator[Row]", cursor))
+            try:
+                return take_page(chain.from_iterable(slices))
+            except TypeError as error:  # data without a length
+                raise self._altered() from error
+
+    def _slices(self, connection: apsw.Connection, rows: Iterator[Row]) -> Iterator[list[Recorded]]:
+        """Rows become events while they are in the core's own cache."""
+        while fetched := list(islice(rows, SLICE_EVENTS)):
+            yield self._named(connection, fetched)
 
     def _named(self, connection: apsw.Connection, rows: list[Row]) -> list[Recorded]:
         try:
-            return _recorded(rows, self._stream_names)
-        except KeyError:
-            known = connection.execute("SELECT id, name FROM stream").fetchall()
-            self._stream_names.update(cast("list[tuple[int, str]]", known))
-        try:
+            try:
+                return _recorded(rows, self._stream_names)
+            except KeyError:
+                known = connection.execute("SELECT id, name FROM stream").fetchall()
+                self._stream_names.update(cast("list[tuple[int, str]]", known))
             return _recorded(rows, self._stream_names)
         except KeyError as error:
             raise StoreUnreadable(
                 f"{self._path}: an event is of stream {error}, which is not there: restore a backup"
             ) from error
+        except TypeError as error:  # a text that is none
+            raise self._altered() from error
+
+    def _altered(self) -> StoreUnreadable:
+        return StoreUnreadable(
+            f"{self._path}: an event holds a value of another type than was written: "
+            "`coldaisle store check` names its position; restore a backup"
+        )
 
 
 def _keep_freed_memory() -> None:
@@ -137,16 +152,12 @@ def _keep_freed_memory() -> None:
     bytes(KEPT_BYTES)
 
 
-def _data_bytes(rows: Sequence[Row]) -> int:
-    return sum(map(len, map(_DATA_OF, rows)))
-
-
 def _recorded(rows: list[Row], names: dict[int, str]) -> list[Recorded]:
-    """Twelve names, because slicing each row costs a tenth of reading."""
+    """Twelve names, because slicing each row costs a tenth of reading; texts that repeat are kept once."""
     return [
         Recorded(
-            position, names[stream_id], version, own, type_name, schema, time, recorded, actor, data,
-            correlation_id, causation_id,
+            position, names[stream_id], version, own, intern(type_name), schema, time, recorded,
+            intern(actor), data, correlation_id, causation_id,
         )
         for (
             position, stream_id, version, own, type_name, schema, time, recorded, actor, data,

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -40,7 +41,7 @@ INSERT INTO setting VALUES('store_id', randomblob(16));
 
 LAST_POSITION = (
     "SELECT max(ifnull((SELECT max(position) FROM event), 0), "
-    "ifnull((SELECT value FROM setting WHERE key = 'last_position'), 0))"
+    "ifnull((SELECT value FROM setting WHERE key = 'last_position' AND typeof(value) = 'integer'), 0))"
 )
 """Maintenance notes it before it removes rows: positions are never used twice, also when the last ones go."""
 
@@ -95,6 +96,27 @@ def _require_migrated(connection: apsw.Connection, path: Path) -> None:
             f"{path} has schema {found}, this Coldaisle reads {SCHEMA_VERSION}: start the server on it once, "
             "which saves a copy beside it and migrates it"
         )
+
+
+def typed_rows(
+    connection: apsw.Connection, query: str, values: tuple[int | str, ...], kinds: tuple[type, ...]
+) -> list[tuple[Any, ...]]:
+    """The rows of a query on a small table, each value of the type that is written there.
+
+    SQLite keeps any type in any column. Raises StoreUnreadable where the file was altered.
+    """
+    try:
+        found = connection.execute(query, values).fetchall()
+    except UnicodeDecodeError as error:
+        raise StoreUnreadable(f"a text in the store is damaged ({error}): restore a backup") from error
+    for row in found:
+        for value, kind in zip(row, kinds, strict=True):
+            if type(value) is not kind:
+                raise StoreUnreadable(
+                    f"the store holds {value!r:.60} where {kind.__name__} belongs ({query[:60]}...): "
+                    "it was altered or damaged, restore a backup"
+                )
+    return found
 
 
 def translate(error: apsw.Error, path: Path) -> StoreError:

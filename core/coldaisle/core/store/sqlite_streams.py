@@ -10,6 +10,7 @@ import apsw
 
 from coldaisle.core.store.check import check_expected
 from coldaisle.core.store.port import NO_STREAM_STATE, Expected, StreamState
+from coldaisle.core.store.sqlite_schema import typed_rows
 
 _VERSION = "max(version, ifnull((SELECT max(e.version) FROM event e WHERE e.stream_id = stream.id), -1))"
 _ROW = f"SELECT id, {_VERSION}, truncate_before, tombstoned FROM stream WHERE name = ?"
@@ -17,8 +18,9 @@ _ROW = f"SELECT id, {_VERSION}, truncate_before, tombstoned FROM stream WHERE na
 
 def stream_row(connection: apsw.Connection, stream: str) -> tuple[int, StreamState] | None:
     """The stream's id in the file, and how it stands."""
-    row = connection.execute(_ROW, (stream,)).fetchone()
-    return None if row is None else (int(row[0]), StreamState(row[1], row[2], bool(row[3])))
+    for stream_id, version, first, tombstoned in typed_rows(connection, _ROW, (stream,), (int,) * 4):
+        return stream_id, StreamState(version, first, bool(tombstoned))
+    return None
 
 
 def stream_state(connection: apsw.Connection, stream: str) -> StreamState | None:

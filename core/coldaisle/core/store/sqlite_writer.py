@@ -15,7 +15,7 @@ from typing import Any, cast
 import apsw
 from msgspec import Struct
 
-from coldaisle.core.errors import StoreError
+from coldaisle.core.errors import EventError, StoreError
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.port import Append, Appended
@@ -40,11 +40,13 @@ _BY_ID = (
 
 _LAST_RECORDED = (
     "SELECT max(ifnull((SELECT recorded FROM event ORDER BY position DESC LIMIT 1), 0), "
-    "ifnull((SELECT value FROM setting WHERE key = 'last_recorded'), 0))"
+    "ifnull((SELECT value FROM setting WHERE key = 'last_recorded' AND typeof(value) = 'integer'), 0))"
 )
 PUT_SETTING = "INSERT INTO setting VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
 
 log = logging.getLogger(__name__)
+
+Answer = list[Appended] | StoreError | EventError
 
 
 class Request(Struct, frozen=True):
@@ -180,23 +182,33 @@ class Writer:
                 connection.execute("ROLLBACK")
             self._refresh()
 
-    def _commit(self, requests: list[Request]) -> list[list[Appended] | StoreError]:
-        """Every request's result or refusal; all of them are on disk, or none is."""
+    def _commit(self, requests: list[Request]) -> list[Answer]:
+        """Every request's result or refusal; all results are on disk.
+
+        A request whose values cannot be stored fails the whole group, so each of the group is tried alone.
+        """
+        try:
+            return self._transact_again(requests)
+        except Exception as error:  # also what callers' values raise: the writer goes on
+            if isinstance(error, apsw.Error) and not isinstance(error, apsw.ConstraintError):
+                return [translate(error, self._path)] * len(requests)
+            if len(requests) > 1:
+                return [answer for request in requests for answer in self._commit([request])]
+            return [
+                EventError(f"an append cannot be stored ({error}): correct its values; nothing was written")
+            ]
+
+    def _transact_again(self, requests: list[Request]) -> list[Answer]:
         try:
             return self._transact(requests, careful=False)
         except apsw.ConstraintError:
             log.info("an append repeats part of an earlier one: checking every id")
-        except apsw.Error as error:
-            return [translate(error, self._path)] * len(requests)
-        try:
-            return self._transact(requests, careful=True)
-        except apsw.Error as error:
-            return [translate(error, self._path)] * len(requests)
+        return self._transact(requests, careful=True)
 
-    def _transact(self, requests: list[Request], careful: bool) -> list[list[Appended] | StoreError]:
+    def _transact(self, requests: list[Request], careful: bool) -> list[Answer]:
         connection = self._connection
         group = Group(self, time.time_ns(), self._recorded)
-        answers: list[list[Appended] | StoreError] = []
+        answers: list[Answer] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
             for request in requests:
@@ -221,7 +233,7 @@ class Writer:
         self._recorded = group.recorded
         return answers
 
-    def _answer(self, group: list[Request], answers: list[list[Appended] | StoreError]) -> None:
+    def _answer(self, group: list[Request], answers: list[Answer]) -> None:
         """On the event loop: a caller that gave up must not keep its neighbours waiting."""
         for request, answer in zip(group, answers, strict=True):
             self._settle(request.answer, answer)

@@ -17,7 +17,7 @@ from coldaisle.core.errors import WrongVersion
 from coldaisle.core.events import NewEvent, new_id
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.check import check_bounds
-from coldaisle.core.store.page_bound import data_bytes, may_go_on, take_arriving, take_page
+from coldaisle.core.store.page_bound import may_go_on, take_arriving, take_page
 from coldaisle.core.store.port import (
     EVERYTHING,
     MAX_PAGE_EVENTS,
@@ -167,7 +167,7 @@ class KurrentStore:
             looked_at += len(events)
             found.extend(event for event in events if query.admits(event))
             if may_go_on(found, limit):
-                found = take_page(islice(found, limit), data_bytes)[0]
+                found = take_page(islice(found, limit))[0]
                 position = found[-1].position
                 return Page(found, position, caught_up=position <= 1 if backwards else position >= head)
             if is_end:
