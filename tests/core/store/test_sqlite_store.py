@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from coldaisle.core.errors import (
     DuplicateEvent,
+    EventError,
     SchemaTooNew,
     StoreError,
     StoreFull,
@@ -23,8 +27,8 @@ from coldaisle.core.errors import (
 )
 from coldaisle.core.events import NewEvent
 from coldaisle.core.events.envelope import Recorded
-from coldaisle.core.store import Append
-from coldaisle.core.store.chain_keys import add_chain_key, load_chain_keys
+from coldaisle.core.store import Append, Appended
+from coldaisle.core.store.chain_keys import add_chain_key, load_chain_keys, new_chain_keys
 from coldaisle.core.store.chain_verify import Verified, verify_chain
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_reading import MAX_STEP_EVENTS
@@ -211,6 +215,32 @@ async def _refused(store: SqliteStore) -> bool:
     except DuplicateEvent:
         return True
     return False
+
+
+@pytest.mark.parametrize("chained", [False, True])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"time": 1 << 70}, {"actor": "\ud800"}, {"type": None}, {"id": object()}, {"schema": -(1 << 80)}],
+    ids=lambda wrong: next(iter(wrong)),
+)
+async def test_values_that_cannot_be_stored_are_refused_alone(
+    wrong: dict[str, Any], chained: bool, tmp_path: Path
+) -> None:
+    """One caller's mistake must neither fail its neighbours nor end the writer."""
+    chain = new_chain_keys() if chained else None
+    async with SqliteStore(tmp_path / "events.db", chain=chain) as store:
+        bad = replace(event(2), **wrong)
+        busy = store.maintain(lambda _: time.sleep(0.05))  # so that the appends are one group
+        appends = [store.append(f"asset-{n}", [each]) for n, each in enumerate((event(1), bad, event(3)))]
+        _, first, refused, last = await asyncio.wait_for(
+            asyncio.gather(busy, *appends, return_exceptions=True), 10
+        )
+        assert isinstance(refused, EventError)
+        assert "nothing was written" in str(refused)
+        assert (first, last) == (Appended(0, 1), Appended(0, 2))
+        assert (await store.append("asset-1", [event(2)])).position == 3
+        if chain is not None:
+            assert (await verify_chain(store, chain)).fault is None
 
 
 async def test_a_store_of_a_newer_schema_is_not_touched(tmp_path: Path) -> None:
