@@ -11,6 +11,7 @@ from coldaisle.server.history_keys import PUBLIC_KEYS_FILE, SIGNING_KEY_FILE, ke
 from coldaisle.server.store_options import (
     CHAIN_KEY_FILE,
     DAMAGED,
+    archive_folder,
     chain,
     data,
     key,
@@ -60,6 +61,10 @@ def history() -> None:
               help="A published checkpoint that the history must still agree with; repeatable.")  # fmt: skip
 @click.option("--public-keys", type=_file, metavar="FILE",
               help=f"What verifies checkpoints. [{PUBLIC_KEYS_FILE} beside the store]")  # fmt: skip
+@archive_folder
+@click.option(
+    "--without-archive", is_flag=True, help="Leave archived events unread; only the chain is walked."
+)
 @told
 def verify(
     path: Path,
@@ -67,13 +72,16 @@ def verify(
     chain_keys: Path | None,
     checkpoints: tuple[Path, ...],
     public_keys: Path | None,
+    archive: Path | None,
+    without_archive: bool,
 ) -> None:
     """Walk the hash chain, and name the first position that does not hold.
 
     \b
     Says what was done there: changed, removed, reordered, inserted, truncated, or the whole
     rewritten since a checkpoint. A server may be running. Exit code 8 when it does not hold.
-    Removal by retention is not a fault; the removed events are counted.
+    Removal by retention is not a fault: it is under a seal, and the events are counted. What
+    it archived is read there, and must be what was appended.
 
     \b
     Keep the public key and the checkpoints elsewhere: from the same disk they prove little.
@@ -83,20 +91,28 @@ def verify(
       coldaisle history verify
       coldaisle history verify --checkpoint tip.json --public-keys ~/signing.pub
     """
+    from coldaisle.core.store.chain_archive import verify_archive
     from coldaisle.core.store.chain_keys import load_chain_keys
-    from coldaisle.core.store.chain_verify import verify_chain
+    from coldaisle.core.store.chain_verify import Verified, verify_chain
 
     keys = load_chain_keys(chain_keys or path.with_name(CHAIN_KEY_FILE))
     against = _checkpoints(checkpoints, public_keys or path.with_name(PUBLIC_KEYS_FILE))
-    found = _with_store(
-        path,
-        key_file,
-        lambda store: verify_chain(store, keys, against=against, progress=progress("verified")),
-    )
+
+    async def walk(store: "SqliteStore") -> Verified:
+        found = await verify_chain(store, keys, against=against, progress=progress("verified"))
+        if found.fault is not None or without_archive:
+            return found
+        return await verify_archive(store, keys, found, archive, progress("verified in the archive"))
+
+    found = _with_store(path, key_file, walk)
     if found.first_position > 1:
         click.echo(f"not chained  @1 to @{found.first_position - 1}: appended before there was a key")
     click.echo(f"holds        @{found.first_position} to @{found.position}")
     click.echo(f"events       {found.events}, and {found.removed} that retention removed")
+    if found.archived:
+        click.echo(
+            f"archived     {found.archived} of them, " + ("not read" if without_archive else "read there")
+        )
     click.echo(f"chain hash   {found.chain_hash.hex()}")
     if found.fault is not None:
         click.echo(

@@ -21,6 +21,7 @@ from coldaisle.core.store import Append
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.backup import backup
 from coldaisle.core.store.backup_check import quick_check, thorough_check
+from coldaisle.core.store.chain_archive import verify_archive
 from coldaisle.core.store.chain_keys import new_chain_keys
 from coldaisle.core.store.chain_verify import Verified, verify_chain
 from coldaisle.core.store.checkpoints import add_signing_key
@@ -91,7 +92,8 @@ def alter(path: Path, source: random.Random) -> str:
 
 async def verified(path: Path) -> Verified:
     async with SqliteStore(path, read_only=True) as store:
-        return await verify_chain(store, KEYS)
+        found = await verify_chain(store, KEYS)
+        return found if found.fault else await verify_archive(store, KEYS, found)
 
 
 async def _read(path: Path) -> None:
@@ -113,7 +115,7 @@ async def _write(path: Path) -> None:
         await store.append("asset-b", [_new(1_000)])
         await store.append("telemetry-new", [_new(1_001)])
         await store.append("asset-b", [_new(30)])
-        await scavenge(store, covered_by=("someone",), now=FAR)
+        await scavenge(store, covered_by=("someone",), now=FAR, plain_archive=True)
         await store.delete_stream("asset-c")
         await scavenge_deleted(store, covered_by=())
 

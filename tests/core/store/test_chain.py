@@ -11,7 +11,7 @@ import pytest
 from coldaisle.core.errors import ChainKeyUnusable, CheckpointInvalid
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store import Append
-from coldaisle.core.store.chain import event_digest
+from coldaisle.core.store.chain import REMOVED, event_digest, removal_record
 from coldaisle.core.store.chain_keys import (
     ChainKeys,
     add_chain_key,
@@ -30,6 +30,7 @@ from coldaisle.core.store.checkpoints import (
     load_signing_key,
     make_checkpoint,
 )
+from coldaisle.core.store.retention_marks import remove_events
 from coldaisle.core.store.sqlite import SqliteStore
 
 SEEDS = 200 if os.environ.get("COLDAISLE_SOAK") else 12
@@ -176,14 +177,8 @@ async def test_what_retention_removed_does_not_break_the_chain(tmp_path: Path) -
     await fill(path, random.Random(1))
     async with SqliteStore(path, chain=KEYS) as store:
         gone = [e for e in (await store.read_all()).events if e.position < 40 or e.position in (77, 150)]
-
-        def retain(connection: apsw.Connection) -> None:
-            connection.executemany(
-                "INSERT INTO removed VALUES(?,?)", [(e.position, event_digest(e)) for e in gone]
-            )
-            connection.executemany("DELETE FROM event WHERE position = ?", [(e.position,) for e in gone])
-
-        await store.maintain(retain)
+        removals = [(e.position, store.removal_record(REMOVED, e.position, event_digest(e))) for e in gone]
+        await store.maintain(lambda connection: remove_events(connection, removals))
         await store.append("run-1", [new(999)])
         found = await verify_chain(store, KEYS)
         assert (found.fault, found.events, found.removed, found.position) == (None, 110, 41, 151)
@@ -191,6 +186,28 @@ async def test_what_retention_removed_does_not_break_the_chain(tmp_path: Path) -
     fault = (await verified(path)).fault
     assert fault is not None
     assert (fault.position, fault.kind) == (12, Kind.REMOVED)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_nobody_else_can_say_that_retention_removed_an_event(seed: int, tmp_path: Path) -> None:
+    """Its digest is there to be read, and the seals of others; that of this event needs the key."""
+    path, source = tmp_path / "events.db", random.Random(seed)
+    await fill(path, source)
+    async with SqliteStore(path, chain=KEYS) as store:
+        first, *others = (await store.read_all()).events[:-1]
+        victim = source.choice(others)
+        record = store.removal_record(REMOVED, first.position, event_digest(first))
+        await store.maintain(lambda connection: remove_events(connection, [(first.position, record)]))
+        stranger = removal_record(source.randbytes(32), REMOVED, victim.position, event_digest(victim))
+    digest = event_digest(victim)
+    edit(path, ("DELETE FROM event WHERE position = ?", (victim.position,)))
+    for forged in (digest, digest + record[32:], stranger, digest * 2, record, b""):
+        connection = apsw.Connection(str(path))
+        connection.execute("INSERT OR REPLACE INTO removed VALUES(?,?)", (victim.position, forged))
+        connection.close()
+        fault = (await verified(path)).fault
+        assert fault is not None
+        assert (fault.position, fault.kind) == (victim.position, Kind.REMOVED)
 
 
 async def test_the_chain_is_verified_while_the_store_is_written(tmp_path: Path) -> None:

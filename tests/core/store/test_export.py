@@ -4,13 +4,14 @@ import json
 import random
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from coldaisle.core.errors import ChainKeyUnusable, StoreError
 from coldaisle.core.events import NewEvent
-from coldaisle.core.store.chain import event_digest
+from coldaisle.core.store.chain import REMOVED, event_digest
 from coldaisle.core.store.chain_keys import add_chain_key, load_chain_keys, load_or_make_chain_keys
 from coldaisle.core.store.checkpoints import add_signing_key, load_signing_key
 from coldaisle.core.store.export import export
@@ -38,7 +39,7 @@ async def exported(tmp_path: Path) -> Path:
     async with SqliteStore(path, chain=load_chain_keys(tmp_path / "chain.key")) as store:
         gone = [event for event in (await store.read_all()).events if 20 <= event.position <= 24]
         for event in gone:
-            row = (event.position, event_digest(event))
+            row = (event.position, store.removal_record(REMOVED, event.position, event_digest(event)))
             await store.maintain(
                 lambda c, row=row: c.execute("INSERT INTO removed VALUES(?,?)", row).fetchall()
             )
@@ -127,6 +128,8 @@ def test_every_edit_of_the_manifest_is_found(exported: Path, field: str) -> None
     match manifest[field]:
         case str(text):
             manifest[field] = ("0" if text[0] != "0" else "1") + text[1:]
+        case dict(entries) if field == "removed":
+            entries.popitem()
         case dict(checkpoint):
             checkpoint["position"] += 1
         case list(items):
@@ -134,6 +137,25 @@ def test_every_edit_of_the_manifest_is_found(exported: Path, field: str) -> None
     file.write_text(json.dumps(manifest))
     code, says = verify(exported, *with_keys(exported))
     assert (code, says.startswith("BROKEN")) == (8, True)
+
+
+async def test_a_removal_that_retention_did_not_make_is_found(exported: Path, tmp_path: Path) -> None:
+    """Who signs, but has not the chain's key, cannot leave out an event and say that it was removed."""
+    manifest = json.loads((exported / "manifest.json").read_text())
+    lines = (exported / "events.jsonl").read_bytes().splitlines(keepends=True)
+    gone = json.loads(lines.pop(3))["position"]
+    (exported / "events.jsonl").write_bytes(b"".join(lines))
+    manifest["removed"][str(gone)] = next(iter(manifest["removed"].values()))
+    manifest["events_sha256"] = sha256(b"".join(lines)).hexdigest()
+    del manifest["signature"]
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    manifest["signature"] = load_signing_key(tmp_path / "signing.key").sign(text.encode())
+    (exported / "manifest.json").write_text(json.dumps(manifest))
+    code, says = verify(exported, *with_keys(exported))
+    assert (code, says) == (8, f"BROKEN: position {gone}: not removed by retention\n")
+    code, says = verify(exported)
+    assert code == 0
+    assert "removed by retention: 6 events (not verified)" in says
 
 
 def test_a_forger_with_a_key_of_his_own_is_found(exported: Path, tmp_path: Path) -> None:

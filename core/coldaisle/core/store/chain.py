@@ -22,6 +22,9 @@ DIGEST_BYTES = 32
 NO_HASH = bytes(DIGEST_BYTES)
 """Stands for the batch before the first one."""
 
+REMOVED, ARCHIVED = b"removed", b"archived"
+"""How an event went that retention removed: for good, or into a segment of the archive."""
+
 _HEADER_VERSION = 1
 _NUMBERS = struct.Struct(">BqqIqq")  # header version, position, version, schema, time, recorded
 _ID_LENGTH = (16).to_bytes(4)
@@ -92,6 +95,30 @@ def epoch_start(key: bytes, epoch: Epoch, store_id: bytes, previous: bytes) -> b
 def batch_hash(key: bytes, previous: bytes, digests: bytes) -> bytes:
     """The hash of a batch whose events have these digests."""
     return hmac.digest(key, previous + digests, "sha256")
+
+
+def removal_record(key: bytes | None, how: bytes, position: int, digest: bytes) -> bytes:
+    """What stays of an event that retention removes: its digest, and where there is a chain, a seal.
+
+    The seal is the HMAC of ``how`` (``REMOVED`` or ``ARCHIVED``), position and digest under the chain's key:
+    who only edits the file cannot take an event out and say that retention did.
+    """
+    return digest if key is None else digest + _seal(key, how, position, digest)
+
+
+def how_removed(record: bytes, position: int, digest: bytes, keys: Iterable[bytes]) -> bytes:
+    """``REMOVED`` or ``ARCHIVED``, as the seal says; empty where the record is of no event of this digest."""
+    if record[:DIGEST_BYTES] != digest:
+        return b""
+    for key in keys:
+        for how in (ARCHIVED, REMOVED):
+            if hmac.compare_digest(record[DIGEST_BYTES:], _seal(key, how, position, digest)):
+                return how
+    return b""
+
+
+def _seal(key: bytes, how: bytes, position: int, digest: bytes) -> bytes:
+    return hmac.digest(key, how + position.to_bytes(8) + digest, "sha256")
 
 
 def _prefixed(field: bytes) -> bytes:

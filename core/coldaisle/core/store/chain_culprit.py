@@ -66,7 +66,7 @@ def classify(connection: apsw.Connection, position: int) -> tuple[str, str]:
     end = position + SEARCHED_POSITIONS
     there = stored_events(connection, position + 1, end)
     now_at = (other[0] for other in there if _fits(other, position, here[2], expected))
-    digests = _digests(connection, position + 1, end)
+    digests = chained_digests(connection, position + 1, end)
     belongs_at = (at for at, digest in digests if _fits(here, at, here[2], digest))
     return _moved(next(now_at, None), next(belongs_at, None))
 
@@ -97,11 +97,11 @@ def _fits(event: Fields, position: int, version: int, digest: bytes) -> bool:
 
 
 def _digest_at(connection: apsw.Connection, position: int) -> bytes | None:
-    return next((digest for at, digest in _digests(connection, position, position) if at == position), None)
+    return dict(chained_digests(connection, position, position)).get(position)
 
 
-def _digests(connection: apsw.Connection, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-    """The digests of positions, as far as there are batches."""
+def chained_digests(connection: apsw.Connection, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+    """The digests of positions, as far as there are batches, in order."""
     for end, _, digests in batches(connection, first - 1):
         start = end - len(digests) // DIGEST_BYTES + 1
         if start > last:

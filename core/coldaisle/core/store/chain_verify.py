@@ -7,25 +7,26 @@ batch's digests. What retention removed left its digest, so that the chain holds
 import hmac
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import cast
 
 import apsw
 from msgspec import Struct
 
 from coldaisle.core.errors import ChainKeyUnusable
 from coldaisle.core.store.chain import (
+    ARCHIVED,
     DIGEST_BYTES,
     NO_HASH,
     Epoch,
     batch_hash,
     epoch_start,
+    how_removed,
     is_digest_of,
 )
 from coldaisle.core.store.chain_culprit import classify, stored_events
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.checkpoints import Checkpoint
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_chain import batches, load_epochs, store_id
+from coldaisle.core.store.sqlite_chain import batches, load_epochs, removal_records, store_id
 from coldaisle.core.store.sqlite_schema import LAST_POSITION
 
 STEP_EVENTS = 2_000
@@ -57,13 +58,15 @@ class Fault(Struct, frozen=True):
 class Verified(Struct, frozen=True):
     """What a walk found. ``fault`` None: the chain holds from ``first_position`` to ``position``.
 
-    ``removed`` counts the events that retention took; what came before ``first_position`` is not chained.
+    ``removed`` counts the events that retention took, ``archived`` those of them that it archived; what came
+    before ``first_position`` is not chained.
     """
 
     first_position: int
     position: int
     events: int
     removed: int
+    archived: int
     chain_hash: bytes
     fault: Fault | None = None
 
@@ -96,12 +99,13 @@ class _Walk:
                 "this history has no hash chain: serve it with a chain key; or its chain was taken away"
             )
         self._keys = keys
+        self._all_keys = [keys[epoch.key_id] for epoch in self._epochs]
         self._store_id = store_id(connection)
         self._against = {checkpoint.position: checkpoint for checkpoint in against}
         self._first = self._epochs[0].first_position
         self._pending = list(self._epochs)
         self.position = self._first - 1
-        self._events = self._removed = 0
+        self._events = self._removed = self._archived = 0
         self._hash = NO_HASH
         self._fault: Fault | None = None
         self.running = True
@@ -111,7 +115,9 @@ class _Walk:
 
     def verified(self) -> Verified:
         """What was found so far."""
-        return Verified(self._first, self.position, self._events, self._removed, self._hash, self._fault)
+        return Verified(
+            self._first, self.position, self._events, self._removed, self._archived, self._hash, self._fault
+        )
 
     def step(self, connection: apsw.Connection) -> int:
         """Some batches further, on one consistent state; the head."""
@@ -154,7 +160,7 @@ class _Walk:
 
     def _compare(self, connection: apsw.Connection, first: int, last: int, digests: bytes) -> int | None:
         """The first position of the batch that is not as its digest says; None when all are."""
-        removed = dict(_removed(connection, first, last))
+        removed = removal_records(connection, first, last)
         position = first
         for fields in stored_events(connection, first, last):
             position = self._skip(position, fields[0], first, digests, removed)
@@ -169,12 +175,16 @@ class _Walk:
         return position if position <= last else None
 
     def _skip(self, position: int, end: int, first: int, digests: bytes, removed: dict[int, bytes]) -> int:
-        """Past what retention removed."""
+        """Past what retention removed, by its own seal."""
         while position < end:
             at = (position - first) * DIGEST_BYTES
-            if removed.get(position) != digests[at : at + DIGEST_BYTES]:
+            how = how_removed(
+                removed.get(position, b""), position, digests[at : at + DIGEST_BYTES], self._all_keys
+            )
+            if not how:
                 break
             self._removed += 1
+            self._archived += how == ARCHIVED
             position += 1
         return position
 
@@ -207,12 +217,3 @@ class _Walk:
 def _culprit(connection: apsw.Connection, position: int) -> tuple[Kind, str]:
     name, says = classify(connection, position)
     return Kind(name), says
-
-
-def _removed(connection: apsw.Connection, first: int, last: int) -> list[tuple[int, bytes]]:
-    rows = connection.execute(
-        "SELECT position, CASE typeof(digest) WHEN 'blob' THEN digest END FROM removed "
-        "WHERE position BETWEEN ? AND ?",
-        (first, last),
-    ).fetchall()
-    return cast("list[tuple[int, bytes]]", rows)

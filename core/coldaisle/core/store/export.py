@@ -21,7 +21,14 @@ from coldaisle.core.store.chain import ALGORITHM, DIGEST_BYTES, NO_HASH, Fields,
 from coldaisle.core.store.chain_culprit import stored_events
 from coldaisle.core.store.checkpoints import SigningKey, checkpoint_at, encode_checkpoint
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_chain import Batch, batches, last_batch, load_epochs, store_id
+from coldaisle.core.store.sqlite_chain import (
+    Batch,
+    batches,
+    last_batch,
+    load_epochs,
+    removal_records,
+    store_id,
+)
 
 FORMAT = "coldaisle-export-1"
 EVENTS_FILE = "events.jsonl"
@@ -60,7 +67,7 @@ async def export(
     Every event is held against its digest on the way: what was altered is not exported.
     """
     manifest = await store.inspect(lambda connection: _manifest(connection, first, last, key))
-    removed = frozenset(cast("list[int]", manifest["removed"]))
+    removed = frozenset(map(int, cast("dict[str, str]", manifest["removed"])))
     _make(folder)
     written, hashed = 0, sha256()
     with (folder / EVENTS_FILE).open("xb") as file:
@@ -86,16 +93,14 @@ def _manifest(connection: apsw.Connection, first: int, last: int, key: SigningKe
             f"{epochs[0].first_position if epochs else 'a chained history'} to the head"
         )
     _, before = last_batch(connection, found[0][0] - 1) or (0, NO_HASH)
-    removed = connection.execute(
-        "SELECT position FROM removed WHERE position BETWEEN ? AND ? ORDER BY position", (first, last)
-    ).fetchall()
+    removed = removal_records(connection, first, last)
     return {
         "format": FORMAT,
         "algorithm": ALGORITHM,
         "store": store_id(connection).hex(),
         "first_position": first,
         "last_position": last,
-        "removed": [row[0] for row in removed],
+        "removed": {str(position): record[DIGEST_BYTES:].hex() for position, record in removed.items()},
         "chain_before": before.hex(),
         "chain_after": found[-1][1].hex(),
         "epochs": [[epoch.key_id, epoch.first_position] for epoch in epochs],

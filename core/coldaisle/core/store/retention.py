@@ -32,9 +32,9 @@ from coldaisle.core.store.archive import (
     write_segment,
 )
 from coldaisle.core.store.archive_history import ARCHIVE_FOLDER
-from coldaisle.core.store.chain import Fields, fields_digest
+from coldaisle.core.store.chain import ARCHIVED, REMOVED, Fields, fields_digest
 from coldaisle.core.store.port import EventFilter
-from coldaisle.core.store.retention_marks import Digest, add_to_total, mark, number_at, remove_events
+from coldaisle.core.store.retention_marks import Removal, add_to_total, mark, number_at, remove_events
 from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_schema import typed_rows
@@ -225,25 +225,26 @@ class _Scavenge:
     async def _remove(self, after: int, end: int) -> int:
         """Find what is to go in a reader, which disturbs nobody; only its removal makes appends wait."""
         while after < end:
-            digests, after = await self._store.inspect(partial(self._found, after=after, end=end))
-            await self._store.maintain(partial(self._remove_some, digests=digests, position=after))
-            self.removed += len(digests)
+            removals, after = await self._store.inspect(partial(self._found, after=after, end=end))
+            await self._store.maintain(partial(self._remove_some, removals=removals, position=after))
+            self.removed += len(removals)
             self._progress(self._category, after, self._end)
             await asyncio.sleep(self._rest_seconds)
         return after
 
-    def _found(self, connection: apsw.Connection, after: int, end: int) -> tuple[list[Digest], int]:
+    def _found(self, connection: apsw.Connection, after: int, end: int) -> tuple[list[Removal], int]:
         """The next events of the category, and up to where they are all."""
         end = min(end, after + LOOKED_AT_POSITIONS)
         names = (f"{self._category}-", f"{self._category}.")  # '.' follows '-'
         rows = connection.execute(_SELECT_EVENTS, (after, end, *names, REMOVED_EVENTS)).fetchall()
-        digests = [(row[0], fields_digest(row)) for row in cast("list[Fields]", rows)]
-        return digests, digests[-1][0] if len(digests) == REMOVED_EVENTS else end
+        how, record = REMOVED if self._folder is None else ARCHIVED, self._store.removal_record
+        removals = [(row[0], record(how, row[0], fields_digest(row))) for row in cast("list[Fields]", rows)]
+        return removals, removals[-1][0] if len(removals) == REMOVED_EVENTS else end
 
-    def _remove_some(self, connection: apsw.Connection, digests: list[Digest], position: int) -> None:
+    def _remove_some(self, connection: apsw.Connection, removals: list[Removal], position: int) -> None:
         """In the writer's thread and transaction."""
-        remove_events(connection, digests)
-        add_to_total(connection, self._category, "removed_events", len(digests))
+        remove_events(connection, removals)
+        add_to_total(connection, self._category, "removed_events", len(removals))
         connection.execute(PUT_SETTING, (self._key("removed"), str(position).encode()))
 
     def _enter(self, connection: apsw.Connection, segment: Segment | None, position: int) -> None:

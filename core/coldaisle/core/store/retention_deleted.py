@@ -5,13 +5,13 @@ still be verified. As with old events, what no snapshot covers stays, and the ne
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
 import apsw
 
-from coldaisle.core.store.chain import Fields, fields_digest
+from coldaisle.core.store.chain import REMOVED, Fields, fields_digest
 from coldaisle.core.store.retention import REMOVED_EVENTS, Scavenged, bounded
 from coldaisle.core.store.retention_marks import add_to_total, remove_events
 from coldaisle.core.store.sqlite import SqliteStore
@@ -32,16 +32,17 @@ async def scavenge_deleted(
     """Remove what is hidden, in steps of some milliseconds each. May be killed and called again."""
     end, held_back = await bounded(store, await store.head(), covered_by)
     removed = 0
-    while count := await store.maintain(partial(_remove_some, end=end)):
+    record = partial(store.removal_record, REMOVED)
+    while count := await store.maintain(partial(_remove_some, end=end, record=record)):
         removed += count
         await asyncio.sleep(rest_seconds)
     return Scavenged(DELETED, removed, 0, end, held_back)
 
 
-def _remove_some(connection: apsw.Connection, end: int) -> int:
+def _remove_some(connection: apsw.Connection, end: int, record: Callable[[int, bytes], bytes]) -> int:
     """Looks and removes in one transaction: what is hidden may be shown again at any other time."""
     rows = cast("list[Fields]", connection.execute(_SELECT_HIDDEN, (end, REMOVED_EVENTS)).fetchall())
-    remove_events(connection, [(row[0], fields_digest(row)) for row in rows])
+    remove_events(connection, [(row[0], record(row[0], fields_digest(row))) for row in rows])
     if rows:
         add_to_total(connection, DELETED, "removed_events", len(rows))
     return len(rows)

@@ -11,8 +11,8 @@ from coldaisle.core.store.sqlite_writer import PUT_SETTING
 
 _STREAM_AT = "SELECT s.name FROM event e JOIN stream s ON s.id = e.stream_id WHERE e.position = ?"
 
-Digest = tuple[int, bytes]
-"""A position and the digest of its event."""
+Removal = tuple[int, bytes]
+"""A position, and what stays of its event: see ``chain.removal_record``."""
 
 
 def mark(category: str, what: str) -> str:
@@ -37,8 +37,8 @@ def add_to_total(connection: apsw.Connection, category: str, what: str, count: i
     connection.execute(PUT_SETTING, (key, str(number_at(connection, key) + count).encode()))
 
 
-def remove_events(connection: apsw.Connection, digests: Sequence[Digest]) -> None:
-    """Remove events, and leave their digests; in the caller's transaction."""
-    note_versions(connection, {str(connection.execute(_STREAM_AT, (at,)).get) for at, _ in digests})
-    connection.executemany("INSERT OR REPLACE INTO removed VALUES(?,?)", digests)
-    connection.executemany("DELETE FROM event WHERE position = ?", [(position,) for position, _ in digests])
+def remove_events(connection: apsw.Connection, removals: Sequence[Removal]) -> None:
+    """Remove events, and leave their records; in the caller's transaction."""
+    note_versions(connection, {str(connection.execute(_STREAM_AT, (at,)).get) for at, _ in removals})
+    connection.executemany("INSERT OR REPLACE INTO removed VALUES(?,?)", removals)
+    connection.executemany("DELETE FROM event WHERE position = ?", [(position,) for position, _ in removals])

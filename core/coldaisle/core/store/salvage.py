@@ -212,7 +212,12 @@ def _is_batch(row: Row) -> bool:
 
 
 def _is_removed(row: Row) -> bool:
-    return len(row) == 3 and row[1] is None and isinstance(row[2], bytes) and len(row[2]) == DIGEST_BYTES
+    return (
+        len(row) == 3
+        and row[1] is None
+        and isinstance(row[2], bytes)
+        and len(row[2]) in (DIGEST_BYTES, 2 * DIGEST_BYTES)
+    )
 
 
 _OTHER_ROWS = (

@@ -17,6 +17,7 @@ import apsw
 
 from coldaisle.core.errors import StoreError, StoreUnreadable
 from coldaisle.core.events.envelope import NewEvent, Recorded
+from coldaisle.core.store.chain import removal_record
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.check import check_bounds
 from coldaisle.core.store.cipher import StoreKey
@@ -110,6 +111,11 @@ class SqliteStore:
             if isinstance(error, apsw.Error):
                 raise translate(error, self.path) from error
             raise
+
+    def removal_record(self, how: bytes, position: int, digest: bytes) -> bytes:
+        """What stays of an event that is removed; see ``chain.removal_record``."""
+        key = None if self._chain is None else self._chain[self._chain.current]
+        return removal_record(key, how, position, digest)
 
     async def append(
         self, stream: str, events: Sequence[NewEvent], expected: int | Expected = Expected.ANY

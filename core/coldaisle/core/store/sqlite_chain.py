@@ -101,6 +101,16 @@ def last_batch(connection: apsw.Connection, end: int = _NO_END) -> tuple[int, by
     return (found[0][0], found[0][1]) if found else None
 
 
+def removal_records(connection: apsw.Connection, first: int, last: int) -> dict[int, bytes]:
+    """What stayed of the events removed from these positions; empty where that is no longer bytes."""
+    rows = connection.execute(
+        "SELECT position, CASE typeof(digest) WHEN 'blob' THEN digest ELSE x'' END FROM removed "
+        "WHERE position BETWEEN ? AND ?",
+        (first, last),
+    ).fetchall()
+    return dict(cast("list[tuple[int, bytes]]", rows))
+
+
 def store_id(connection: apsw.Connection) -> bytes:
     """The name that the store got when it was made; every copy of it has the same."""
     found = connection.execute("SELECT value FROM setting WHERE key = 'store_id'").get
