@@ -2,44 +2,41 @@
 
 One bar is for one port at both ends: ``KurrentStore`` in the client, as Coldaisle uses a cluster, and
 ``SqliteStore`` in process. The other is for the client package's own append, as other programs use it, with a
-call for each batch. Beside it stands what the package reaches with a server that only waits as long as the
-store takes in process, and neither reads nor stores: the most that a server of that library could give it.
+call for each batch. Beside it stands what the package reaches with the least server there can be (see
+``wire_bare``): the most that any server in Python could give it over the same store.
 
 The client runs in a child process, as clients do. Each round measures every way once; ratios are taken
 within a round, and the median round is reported.
 """
 
 import asyncio
-import contextlib
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from pathlib import Path
 
-import grpc
 from kurrentdbclient import AsyncKurrentDBClient, NewEvents, StreamState
 from kurrentdbclient import NewEvent as WireEvent
-from kurrentdbclient.protos.v1.streams_pb2 import BatchAppendResp
 from measure import Bar, report
+from wire_bare import bare_server
 
 from coldaisle.core.events import NewEvent, sequenced_id
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
 from coldaisle.integrations.kurrent.decode import to_wire
 from coldaisle.server.kurrent import KurrentSettings, kurrent_server
-from coldaisle.server.kurrent.serve import WINDOW_BYTES
 
 EVENTS = 5_000
 BATCH_EVENTS = 100
 EVENT_BYTES = 1_200
 ROUNDS = 7
 CALLERS = 4
-WAIT_TRIALS = 50
 WIRE_WAYS = (
-    "append_adapter", "append_adapter_together", "append_wire", "append_wire_waiting", "append_wire_together",
+    "append_adapter", "append_adapter_together", "append_wire", "append_wire_bare", "append_wire_together",
+    "append_wire_bare_together",
     "append_wire_session", "read_wire",
 )  # fmt: skip
 
@@ -107,52 +104,11 @@ async def read_in_process(store: SqliteStore) -> None:
         after = (await store.read_all(after=after, limit=1_000)).position
 
 
-class Wait:
-    """A pause as long as one append takes in process, in a thread as an append is."""
-
-    def __init__(self) -> None:
-        self._seconds = 0.0
-
-    async def set(self, seconds: float) -> None:
-        """What the threads and the clock add is measured and taken off."""
-        self._seconds = seconds
-        started = time.perf_counter()
-        for _ in range(WAIT_TRIALS):
-            await self.over()
-        added = (time.perf_counter() - started) / WAIT_TRIALS - seconds
-        self._seconds = max(0.0, seconds - added)
-
-    async def over(self) -> None:
-        await asyncio.to_thread(time.sleep, self._seconds)
-
-
-@contextlib.asynccontextmanager
-async def waiting_server(wait: Wait) -> AsyncIterator[int]:
-    """Answers batches that it neither reads nor stores."""
-    answer = BatchAppendResp(success=BatchAppendResp.Success(current_revision=0)).SerializeToString()
-
-    async def batch_append(requests: AsyncIterator[bytes], _: object) -> AsyncIterator[bytes]:
-        async for _request in requests:
-            await wait.over()
-            yield answer
-
-    method = grpc.stream_stream_rpc_method_handler(batch_append)
-    server = grpc.aio.server(options=(("grpc.http2.lookahead_bytes", WINDOW_BYTES),))
-    service = "event_store.client.streams.Streams"
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"BatchAppend": method}),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield port
-    finally:
-        await server.stop(0)
-
-
-async def be_client(uri: str, waiting_uri: str) -> None:
+async def be_client(uri: str, bare_uri: str) -> None:
     """The child: does a way when told, and says how fast it went."""
     async with (
         AsyncKurrentDBClient(uri) as client,
-        AsyncKurrentDBClient(waiting_uri) as waiting,
+        AsyncKurrentDBClient(bare_uri) as bare,
         KurrentStore(KurrentConfig(uri)) as remote,
     ):
         while way := (await asyncio.to_thread(sys.stdin.readline)).strip():
@@ -160,8 +116,10 @@ async def be_client(uri: str, waiting_uri: str) -> None:
             match way:
                 case "append_wire":
                     work = append_client(client, "client", wire_batches())
-                case "append_wire_waiting":
-                    work = append_client(waiting, "client", wire_batches())
+                case "append_wire_bare":
+                    work = append_client(bare, "client", wire_batches())
+                case "append_wire_bare_together":
+                    work = append_clients(bare, wire_batches())
                 case "append_wire_together":
                     work = append_clients(client, wire_batches())
                 case "append_wire_session":
@@ -177,25 +135,22 @@ async def be_client(uri: str, waiting_uri: str) -> None:
 
 async def measured(folder: Path) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {}
-    wait = Wait()
     async with (
         SqliteStore(folder / f"{os.urandom(4).hex()}.db") as store,
         kurrent_server(store, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port,
-        waiting_server(wait) as waiting_port,
+        bare_server(store) as bare_port,
     ):
         child = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, *(f"kdb://127.0.0.1:{p}?Tls=false" for p in (port, waiting_port)),
+            sys.executable, __file__, *(f"kdb://127.0.0.1:{p}?Tls=false" for p in (port, bare_port)),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert child.stdin is not None
         assert child.stdout is not None
         for _ in range(ROUNDS):
-            in_process = await rate(append_port(store, "in", batches()))
-            rates.setdefault("append_in_process", []).append(in_process)
+            rates.setdefault("append_in_process", []).append(await rate(append_port(store, "in", batches())))
             together = await rate(append_together(store, "in", batches()))
             rates.setdefault("append_in_process_together", []).append(together)
             rates.setdefault("read_in_process", []).append(await rate(read_in_process(store)))
-            await wait.set(BATCH_EVENTS / in_process)
             for way in WIRE_WAYS:
                 child.stdin.write(f"{way}\n".encode())
                 rates.setdefault(way, []).append(float(await child.stdout.readline()))
@@ -216,7 +171,8 @@ def main() -> None:
         f"{way}_events_per_second": round(statistics.median(values)) for way, values in rates.items()
     }
     for way, to in (
-        ("append_wire_waiting", "append_in_process"),
+        ("append_wire_bare", "append_in_process"),
+        ("append_wire_bare_together", "append_in_process_together"),
         ("append_wire_session", "append_in_process"),
         ("read_wire", "read_in_process"),
     ):
