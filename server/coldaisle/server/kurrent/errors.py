@@ -18,7 +18,7 @@ class WireRefusal(ColdaisleError):  # noqa: N818 - named for the situation
         super().__init__(text)
         self.code = code
         self.trailers: tuple[tuple[str, str | bytes], ...] = tuple(
-            (name.replace("_", "-"), value) for name, value in trailers.items()
+            (name.replace("_", "-"), _printable(value)) for name, value in trailers.items()
         )
 
     def with_details(self, status: bytes) -> "WireRefusal":
@@ -43,7 +43,7 @@ def stream_deleted(stream: str) -> WireRefusal:
         StatusCode.FAILED_PRECONDITION,
         f"Event stream '{stream}' is deleted.",
         exception="stream-deleted",
-        stream_name=_header(stream),
+        stream_name=stream,
     )
 
 
@@ -59,7 +59,7 @@ def append_too_large(max_bytes: int) -> WireRefusal:
 
 def wrong_version(stream: str, expected: int, actual: int) -> WireRefusal:
     """Deletion found another version; -1 stands for "no stream"."""
-    trailers = {"exception": "wrong-expected-version", "stream_name": _header(stream)}
+    trailers = {"exception": "wrong-expected-version", "stream_name": stream}
     if actual >= 0:
         trailers["actual_version"] = str(actual)
     return WireRefusal(
@@ -77,12 +77,12 @@ def group_refusal(code: StatusCode, what: str, stream: str, group: str, text: st
         code,
         text,
         exception=what,
-        stream_name=_header(stream),
-        group_name=_header(group),
-        reason=_header(text),
+        stream_name=stream,
+        group_name=group,
+        reason=text,
     )
 
 
-def _header(text: str) -> str:
-    """Trailers carry ASCII only."""
-    return text.encode("ascii", "backslashreplace").decode()
+def _printable(value: str) -> str:
+    """Trailers carry printable ASCII only; with anything else in one, a call would never be answered."""
+    return value if value.isascii() and value.isprintable() else value.encode("unicode_escape").decode()

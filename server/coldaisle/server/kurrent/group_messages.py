@@ -2,6 +2,7 @@
 
 from kurrentdbclient.protos.v1 import persistent_pb2, shared_pb2
 
+from coldaisle.server.kurrent.errors import bad_request
 from coldaisle.server.kurrent.groups import ALL, Group, GroupConfig, GroupFilter
 from coldaisle.server.kurrent.messages import stream_name
 
@@ -13,6 +14,8 @@ _STRATEGIES = ("DispatchToSingle", "RoundRobin", "Pinned")
 """By their number in the older field."""
 _TICKS_PER_MILLISECOND = 10_000
 LAST_POSITION = 1 << 62
+MAX_MILLISECONDS = (1 << 31) - 1
+"""24 days: as much as the message about a group holds."""
 
 
 def config_of(options: CreateOptions | UpdateOptions) -> GroupConfig:
@@ -115,11 +118,17 @@ def _filter_of(options: CreateOptions) -> GroupFilter | None:
 
 def _strategy(options: CreateOptions | UpdateOptions) -> str:
     named = options.settings.consumer_strategy if isinstance(options, CreateOptions) else ""
-    return named or _STRATEGIES[options.settings.named_consumer_strategy]
+    number = options.settings.named_consumer_strategy
+    if not named and number >= len(_STRATEGIES):
+        raise bad_request(f"consumer strategy {number} is not known: give one of {', '.join(_STRATEGIES)}")
+    return named or _STRATEGIES[number]
 
 
 def _milliseconds(milliseconds: int, ticks: int) -> int:
-    return milliseconds or ticks // _TICKS_PER_MILLISECOND
+    asked = milliseconds or ticks // _TICKS_PER_MILLISECOND
+    if not 0 <= asked <= MAX_MILLISECONDS:
+        raise bad_request(f"a time of {asked} ms: give 0 to {MAX_MILLISECONDS}")
+    return asked
 
 
 def _place(everything: bool, position: int) -> str:
