@@ -85,6 +85,7 @@ def verify(
 
     \b
     Keep the public key and the checkpoints elsewhere: from the same disk they prove little.
+    Without one, an end that was cut off cleanly looks like a history that is shorter.
 
     \b
     Examples:
@@ -114,6 +115,10 @@ def verify(
             f"archived     {found.archived} of them, " + ("not read" if without_archive else "read there")
         )
     click.echo(f"chain hash   {found.chain_hash.hex()}")
+    if against:
+        click.echo(f"checkpoints  up to @{max(each.position for each in against)}")
+    else:
+        click.echo("checkpoints  none given: newest events that were cut off cleanly are not missed")
     if found.fault is not None:
         click.echo(
             f"BROKEN       @{found.fault.position} {found.fault.kind.value}: {found.fault.says}", err=True

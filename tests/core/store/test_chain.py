@@ -249,6 +249,25 @@ async def test_a_history_rewritten_with_the_key_differs_from_its_checkpoint(tmp_
         assert fault.kind == kind
 
 
+async def test_an_end_that_was_cut_off_cleanly_is_found_against_a_checkpoint(tmp_path: Path) -> None:
+    """With its part of the chain gone as well, what is left is a whole history, only shorter."""
+    path, key = tmp_path / "events.db", add_signing_key(tmp_path / "signing.key", tmp_path / "signing.pub")
+    await fill(path, random.Random(1))
+    async with SqliteStore(path, read_only=True) as store:
+        published = encode_checkpoint(await make_checkpoint(store, key))
+    checkpoint = decode_checkpoint(published, load_public_keys(tmp_path / "signing.pub"))
+    connection = apsw.Connection(str(path))
+    end = connection.execute("SELECT max(last_position) FROM batch WHERE last_position < 100").get
+    connection.execute("DELETE FROM batch WHERE last_position > ?", (end,))
+    connection.execute("DELETE FROM event WHERE position > ?", (end,))
+    connection.close()
+    alone = await verified(path)
+    assert (alone.fault, alone.position) == (None, end)
+    fault = (await verified(path, KEYS, checkpoint)).fault
+    assert fault is not None
+    assert (fault.position, fault.kind) == (end + 1, Kind.TRUNCATED)
+
+
 async def test_a_forged_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     await fill(path, random.Random(1))
