@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from coldaisle.core.errors import ChainKeyUnusable, CheckpointInvalid
+from coldaisle.core.errors import ChainKeyUnusable, CheckpointInvalid, StoreUnreadable
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store import Append
 from coldaisle.core.store.chain import REMOVED, event_digest, removal_record
@@ -327,6 +327,27 @@ async def test_a_chained_history_is_not_written_without_its_key(tmp_path: Path) 
         await SqliteStore(path, chain=new_chain_keys()).__aenter__()
     async with SqliteStore(path, read_only=True) as store:
         assert await store.head() == EVENTS
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    [
+        '[["x",-5]]',
+        '[["x",0]]',
+        "[[7,1]]",
+        '[["x",18446744073709551616]]',
+        "{",
+        "[]",
+        '[["",1]]',
+        '[["x",1.5]]',
+    ],
+)
+async def test_an_edited_list_of_keys_is_refused(epochs: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    await fill(path, random.Random(1))
+    edit(path, ("UPDATE setting SET value = ? WHERE key = 'chain_epochs'", (epochs,)))
+    with pytest.raises((ChainKeyUnusable, StoreUnreadable)):
+        await verified(path)
 
 
 async def test_a_chain_may_begin_late_and_says_where(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import struct
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from coldaisle.core.errors import EventError
 from coldaisle.core.events.envelope import Recorded
@@ -39,7 +40,7 @@ class Epoch(Struct, frozen=True, array_like=True):
     """From which position on a key makes the hashes."""
 
     key_id: str
-    first_position: int
+    first_position: Annotated[int, Meta(ge=1, lt=1 << 63)]
 
 
 def event_digest(event: Recorded) -> bytes:

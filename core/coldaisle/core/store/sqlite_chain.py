@@ -18,6 +18,7 @@ _BATCHES = (
     "CASE typeof(digests) WHEN 'blob' THEN digests ELSE x'' END FROM batch WHERE last_position > ? "
     "ORDER BY last_position LIMIT ?"
 )
+_SETTING = "SELECT value FROM setting WHERE key = ?"
 _INSERT_BATCH = "INSERT INTO batch(last_position, hash, digests) VALUES(?,?,?)"
 _PUT = "INSERT INTO setting VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
 Batch = tuple[int, bytes, bytes]
@@ -71,17 +72,17 @@ def open_chain(
 
 def load_epochs(connection: apsw.Connection) -> list[Epoch]:
     """The epochs of the chain, oldest first; empty: there is no chain."""
-    if connection.execute("SELECT count(*) FROM setting WHERE key = 'chain_epochs'").get == 0:
+    epochs = typed_rows(connection, _SETTING, ("chain_epochs",), (str,))
+    if not epochs:
         return []
-    algorithm = connection.execute("SELECT value FROM setting WHERE key = 'chain_algorithm'").get
+    ((algorithm,),) = typed_rows(connection, _SETTING, ("chain_algorithm",), (str,)) or [("",)]
     if algorithm != ALGORITHM:
         raise StoreUnreadable(
             f"the chain's algorithm is {algorithm!r}, this Coldaisle knows {ALGORITHM!r}: upgrade Coldaisle"
         )
-    text = connection.execute("SELECT value FROM setting WHERE key = 'chain_epochs'").get
     try:
-        return _epochs_decoder.decode(text)
-    except (msgspec.DecodeError, TypeError) as error:
+        return _epochs_decoder.decode(epochs[0][0])
+    except msgspec.DecodeError as error:
         raise StoreUnreadable(
             f"the list of the chain's keys is damaged ({error}): restore a backup"
         ) from error
@@ -113,8 +114,8 @@ def removal_records(connection: apsw.Connection, first: int, last: int) -> dict[
 
 def store_id(connection: apsw.Connection) -> bytes:
     """The name that the store got when it was made; every copy of it has the same."""
-    found = connection.execute("SELECT value FROM setting WHERE key = 'store_id'").get
-    return found if isinstance(found, bytes) else b""
+    found = typed_rows(connection, _SETTING, ("store_id",), (bytes,))
+    return found[0][0] if found else b""
 
 
 def last_hash(connection: apsw.Connection, epochs: list[Epoch], keys: ChainKeys) -> bytes:

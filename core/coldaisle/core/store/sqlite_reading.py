@@ -15,7 +15,7 @@ from coldaisle.core.store.page_bound import SLICE_EVENTS, take_page
 from coldaisle.core.store.port import EVERYTHING, EventFilter, Page, Step
 from coldaisle.core.store.replay import run_step
 from coldaisle.core.store.sqlite_insert import Row
-from coldaisle.core.store.sqlite_schema import LAST_POSITION
+from coldaisle.core.store.sqlite_schema import LAST_POSITION, typed_rows
 
 SCAN_WINDOW_EVENTS = 50_000
 """Events that one filtered read looks at, at most: a rare type does not hold a reader for a whole history."""
@@ -30,6 +30,7 @@ _COLUMNS = (
     "position, stream_id, version, id, type, schema, time, recorded, actor, data, "
     "correlation_id, causation_id"
 )
+_RECORDED_FROM = "SELECT recorded FROM event WHERE position >= ? ORDER BY position LIMIT 1"
 _VISIBLE = "(SELECT id FROM stream WHERE name = ? AND NOT tombstoned)"
 _FIRST_VISIBLE = "(SELECT truncate_before FROM stream WHERE name = ?)"
 
@@ -176,10 +177,8 @@ def position_at(connection: apsw.Connection, time: int) -> int:
     low, high = 0, head(connection)
     while low < high:
         middle = (low + high + 1) // 2
-        recorded = connection.execute(
-            "SELECT recorded FROM event WHERE position >= ? ORDER BY position LIMIT 1", (middle,)
-        ).get
-        early = recorded is not None and recorded <= time  # None: the last events were removed
+        found = typed_rows(connection, _RECORDED_FROM, (middle,), (int,))
+        early = bool(found) and found[0][0] <= time  # nothing: the last events were removed
         low, high = (middle, high) if early else (low, middle - 1)
     return low
 
