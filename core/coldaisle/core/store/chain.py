@@ -40,7 +40,7 @@ class Epoch(Struct, frozen=True, array_like=True):
     """From which position on a key makes the hashes."""
 
     key_id: str
-    first_position: Annotated[int, Meta(ge=1, lt=1 << 63)]
+    first_position: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
 
 
 def event_digest(event: Recorded) -> bytes:
