@@ -32,7 +32,7 @@ async def verify_archive(
 
     Raises StoreUnreadable when a segment is missing or is another file than was archived.
     """
-    end = min(found.position, await store.inspect(_reach))
+    end = min(found.position, await store.inspect(partial(_reach, archived=found.archived)))
     history, after = ArchivedHistory(store, folder), found.first_position - 1
     while after < end:
         page = up_to(await history.read_all(after=after), end)
@@ -46,10 +46,12 @@ async def verify_archive(
     return found
 
 
-def _reach(connection: apsw.Connection) -> int:
-    """Up to where an event may be in the archive."""
-    last_removed = connection.execute("SELECT ifnull(max(position), 0) FROM removed").get
-    return max(int(last_removed), *(segment.last_position for segment in segments_of(connection)), 0)
+def _reach(connection: apsw.Connection, archived: int) -> int:
+    """Up to where an event is in the archive, or should be."""
+    listed = max((segment.last_position for segment in segments_of(connection)), default=0)
+    if not archived:
+        return listed
+    return max(listed, int(connection.execute("SELECT ifnull(max(position), 0) FROM removed").get))
 
 
 def _fault(
