@@ -57,9 +57,10 @@ def classify(connection: apsw.Connection, position: int) -> tuple[str, str]:
     """What happened to the event that belongs at ``position``, and a sentence on it."""
     expected = _digest_at(connection, position)
     here = next(stored_events(connection, position, position), None)
+    is_listed = bool(connection.execute("SELECT count(*) FROM removed WHERE position = ?", (position,)).get)
     if here is None:
-        return _missing(connection, position)
-    if connection.execute("SELECT count(*) FROM removed WHERE position = ?", (position,)).get:
+        return _missing(connection, position, is_listed)
+    if is_listed:
         return "inserted", "retention had removed the event that belongs there"
     if expected is None:
         return "inserted", "the chain does not know of it"
@@ -82,7 +83,9 @@ def _moved(now_at: int | None, belongs_at: int | None) -> tuple[str, str]:
     return "changed", "the event is not what was appended"
 
 
-def _missing(connection: apsw.Connection, position: int) -> tuple[str, str]:
+def _missing(connection: apsw.Connection, position: int, is_listed: bool) -> tuple[str, str]:
+    if is_listed:
+        return "removed", "the event is gone; that retention removed it is under no seal of the chain's key"
     later = connection.execute("SELECT count(*) FROM event WHERE position > ?", (position,)).get
     if later:
         return "removed", "the event is gone, and retention did not remove it"
