@@ -32,7 +32,7 @@ from coldaisle.core.store.salvage import salvage
 from coldaisle.core.store.snapshots import SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
 
-SEEDS = 3_000 if os.environ.get("COLDAISLE_SOAK") else 120
+SEEDS = 1_000 if os.environ.get("COLDAISLE_SOAK") else 120
 EVENTS = 60
 KEYS = new_chain_keys()
 FAR = 1 << 62

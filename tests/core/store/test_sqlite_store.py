@@ -217,6 +217,30 @@ async def _refused(store: SqliteStore) -> bool:
     return False
 
 
+async def test_questions_are_answered_two_at_a_time_and_leave_no_thread(tmp_path: Path) -> None:
+    def readers() -> int:
+        return sum(thread.name == "store-reader" for thread in threading.enumerate())
+
+    async with SqliteStore(tmp_path / "events.db") as store:
+        assert readers() == 1  # one is enough while nobody else asks
+        both = threading.Barrier(2)
+        await asyncio.gather(*(store.inspect(lambda _: both.wait(10)) for _ in range(2)))
+        assert readers() == 2
+        await asyncio.gather(*(store.head() for _ in range(50)))
+        assert readers() == 2
+        given_up = asyncio.ensure_future(store.inspect(lambda _: time.sleep(0.05)))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+        with pytest.raises(ZeroDivisionError):
+            await store.inspect(lambda _: 1 // 0)
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await store.inspect(lambda _: next(iter(())))
+        assert await store.head() == 0
+    with pytest.raises(StoreUnreadable, match="there is no store"):
+        await SqliteStore(tmp_path / "other.db", read_only=True).__aenter__()
+    assert readers() == 0
+
+
 @pytest.mark.parametrize("chained", [False, True])
 @pytest.mark.parametrize(
     "wrong",

@@ -6,16 +6,14 @@ as far as the disk keeps what it said it wrote.
 
 import asyncio
 import os
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, cast
 
 import apsw
 
-from coldaisle.core.errors import StoreError, StoreUnreadable
+from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import NewEvent, Recorded
 from coldaisle.core.store.chain import removal_record
 from coldaisle.core.store.chain_keys import ChainKeys
@@ -34,15 +32,15 @@ from coldaisle.core.store.port import (
     StreamState,
 )
 from coldaisle.core.store.sqlite_open import open_writer
+from coldaisle.core.store.sqlite_readers import Readers
 from coldaisle.core.store.sqlite_reading import SCAN_WINDOW_EVENTS, PageReader, head, position_at
-from coldaisle.core.store.sqlite_schema import open_reader, translate, typed_rows
+from coldaisle.core.store.sqlite_schema import translate, typed_rows
 from coldaisle.core.store.sqlite_streams import delete_stream, stream_state, tombstone, truncate_stream
 from coldaisle.core.store.sqlite_writer import Job, Request, Writer
 
 MAX_QUEUED_BYTES = 64 << 20
 """Bytes that may wait for the writer; further appends wait, so that a slow disk pushes back."""
 
-READER_THREADS = 2
 READ_ONLY_POLL_SECONDS = 0.2
 Result = TypeVar("Result")
 
@@ -73,9 +71,7 @@ class SqliteStore:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._changed = asyncio.Event()
         self._pages = PageReader(path)
-        self._threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="store-reader")
-        self._local = threading.local()
-        self._readers: list[apsw.Connection] = []
+        self._readers = Readers(path, key)
 
     @property
     def is_encrypted(self) -> bool:
@@ -90,13 +86,15 @@ class SqliteStore:
             except BaseException:
                 os.close(self._lock_file)
                 raise
-        await self.inspect(lambda _: None)
+        try:
+            await self.inspect(lambda _: None)
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._threads.shutdown()
-        for reader in self._readers:
-            reader.close()
+        self._readers.close()
         if self._writer is not None:
             await asyncio.to_thread(self._writer.close)  # the last to close: it takes in the WAL
         if self._lock_file is not None:
@@ -183,7 +181,7 @@ class SqliteStore:
 
     async def inspect(self, job: Callable[[apsw.Connection], Result]) -> Result:
         """Run ``job`` in a reader's thread, on a connection that cannot write; leave no transaction open."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_reader, job)
+        return await self._readers.ask(job)
 
     async def read_all(
         self,
@@ -247,15 +245,3 @@ class SqliteStore:
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-    def _with_reader(self, read: Callable[[apsw.Connection], Result]) -> Result:
-        """In a reader thread: each has a connection of its own and keeps no transaction open."""
-        try:
-            if not hasattr(self._local, "connection"):
-                self._local.connection = open_reader(self.path, self._key)
-                self._readers.append(self._local.connection)
-            return read(self._local.connection)
-        except apsw.Error as error:
-            raise translate(error, self.path) from error
-        except UnicodeDecodeError as error:
-            raise StoreUnreadable(f"{self.path} is damaged ({error}): restore it from a backup") from error
