@@ -236,6 +236,11 @@ async def test_questions_are_answered_two_at_a_time_and_leave_no_thread(tmp_path
         with pytest.raises(RuntimeError, match="StopIteration"):
             await store.inspect(lambda _: next(iter(())))
         assert await store.head() == 0
+        last = asyncio.ensure_future(store.inspect(lambda _: time.sleep(0.05) or "answered"))
+        await asyncio.sleep(0)
+    assert await last == "answered"
+    with pytest.raises(StoreError, match="is closed"):
+        await store.head()
     with pytest.raises(StoreUnreadable, match="there is no store"):
         await SqliteStore(tmp_path / "other.db", read_only=True).__aenter__()
     assert readers() == 0

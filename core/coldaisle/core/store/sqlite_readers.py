@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 import apsw
 from msgspec import Struct
 
-from coldaisle.core.errors import StoreUnreadable
+from coldaisle.core.errors import StoreError, StoreUnreadable
 from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite_schema import open_reader, translate
 
@@ -33,7 +33,7 @@ class Question(Struct, frozen=True):
 
 
 class Readers:
-    """``ask`` them; ``close`` them once nobody asks any more. A thread starts when all others are busy."""
+    """``ask`` them, ``close`` them. A thread starts when all others are busy."""
 
     def __init__(self, path: Path, key: StoreKey | None) -> None:
         self._path = path
@@ -41,9 +41,15 @@ class Readers:
         self._questions: SimpleQueue[Question | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._unanswered = 0
+        self._closed = False
 
     async def ask(self, job: Callable[[apsw.Connection], Result]) -> Result:
-        """What the job returns or raises; it runs in a reader's thread, and leaves no transaction open."""
+        """What the job returns or raises; it runs in a reader's thread, and leaves no transaction open.
+
+        Raises StoreError once they are closed.
+        """
+        if self._closed:
+            raise StoreError(f"{self._path} is closed")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[object] = loop.create_future()
         self._unanswered += 1
@@ -55,6 +61,7 @@ class Readers:
 
     def close(self) -> None:
         """Answer what was asked, then end. Blocks."""
+        self._closed = True
         for _ in self._threads:
             self._questions.put(None)
         for thread in self._threads:
