@@ -23,6 +23,7 @@ from coldaisle.server.store_options import (
 )
 
 if TYPE_CHECKING:
+    from coldaisle.core.store.chain_verify import Verified
     from coldaisle.core.store.checkpoints import Checkpoint
     from coldaisle.core.store.sqlite import SqliteStore
 
@@ -94,26 +95,30 @@ def verify(
     """
     from coldaisle.core.store.chain_archive import verify_archive
     from coldaisle.core.store.chain_keys import load_chain_keys
-    from coldaisle.core.store.chain_verify import Verified, verify_chain
+    from coldaisle.core.store.chain_verify import verify_chain
 
     keys = load_chain_keys(chain_keys or path.with_name(CHAIN_KEY_FILE))
     against = _checkpoints(checkpoints, public_keys or path.with_name(PUBLIC_KEYS_FILE))
 
-    async def walk(store: "SqliteStore") -> Verified:
+    async def walk(store: "SqliteStore") -> "Verified":
         found = await verify_chain(store, keys, against=against, progress=progress("verified"))
         if found.fault is not None or without_archive:
             return found
         return await verify_archive(store, keys, found, archive, progress("verified in the archive"))
 
     found = _with_store(path, key_file, walk)
+    _tell(found, against, without_archive)
+    sys.exit(DAMAGED if found.fault else 0)
+
+
+def _tell(found: "Verified", against: "list[Checkpoint]", without_archive: bool) -> None:
     if found.first_position > 1:
         click.echo(f"not chained  @1 to @{found.first_position - 1}: appended before there was a key")
     click.echo(f"holds        @{found.first_position} to @{found.position}")
     click.echo(f"events       {found.events}, and {found.removed} that retention removed")
     if found.archived:
-        click.echo(
-            f"archived     {found.archived} of them, " + ("not read" if without_archive else "read there")
-        )
+        is_read = found.fault is None and not without_archive
+        click.echo(f"archived     {found.archived} of them" + (", as they were appended" if is_read else ""))
     click.echo(f"chain hash   {found.chain_hash.hex()}")
     if against:
         click.echo(f"checkpoints  up to @{max(each.position for each in against)}")
@@ -124,7 +129,6 @@ def verify(
             f"BROKEN       @{found.fault.position} {found.fault.kind.value}: {found.fault.says}", err=True
         )
     click.echo("verdict      " + ("the chain does not hold" if found.fault else "the chain holds"))
-    sys.exit(DAMAGED if found.fault else 0)
 
 
 @history.command()
