@@ -318,6 +318,20 @@ async def test_the_chain_goes_on_under_a_new_key(tmp_path: Path) -> None:
         await verified(path, old)
 
 
+async def test_removals_hold_under_the_key_that_sealed_them(tmp_path: Path) -> None:
+    """One sealed before the key changed, one after it: both events were appended under the first key."""
+    path, file = tmp_path / "events.db", tmp_path / "chain.key"
+    await fill(path, random.Random(1), load_or_make_chain_keys(file))
+    for at in (5, 6):
+        async with SqliteStore(path, chain=load_chain_keys(file)) as store:
+            (event,) = (await store.read_all(after=at - 1, limit=1)).events
+            record = store.removal_record(REMOVED, at, event_digest(event))
+            await store.maintain(lambda connection, row=(at, record): remove_events(connection, [row]))
+        add_chain_key(file)
+    found = await verified(path, load_chain_keys(file))
+    assert (found.fault, found.position, found.removed) == (None, EVENTS, 2)
+
+
 async def test_a_chained_history_is_not_written_without_its_key(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     await fill(path, random.Random(1))

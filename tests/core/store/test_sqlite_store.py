@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -228,16 +227,18 @@ async def test_questions_are_answered_two_at_a_time_and_leave_no_thread(tmp_path
         assert readers() == 2
         await asyncio.gather(*(store.head() for _ in range(50)))
         assert readers() == 2
-        given_up = asyncio.ensure_future(store.inspect(lambda _: time.sleep(0.05)))
-        await asyncio.sleep(0.01)
+        started, let_go = threading.Event(), threading.Event()
+        given_up = asyncio.ensure_future(store.inspect(lambda _: started.set() or let_go.wait(10)))
+        assert await asyncio.to_thread(started.wait, 10)
         given_up.cancel()
+        let_go.set()
         with pytest.raises(ZeroDivisionError):
             await store.inspect(lambda _: 1 // 0)
         with pytest.raises(RuntimeError, match="StopIteration"):
             await store.inspect(lambda _: next(iter(())))
         assert await store.head() == 0
-        last = asyncio.ensure_future(store.inspect(lambda _: time.sleep(0.05) or "answered"))
-        await asyncio.sleep(0)
+        last = asyncio.ensure_future(store.inspect(lambda _: "answered"))
+        await asyncio.sleep(0)  # it is asked, and not yet answered, when the store closes
     assert await last == "answered"
     with pytest.raises(StoreError, match="is closed"):
         await store.head()
@@ -259,8 +260,10 @@ async def test_values_that_cannot_be_stored_are_refused_alone(
     chain = new_chain_keys() if chained else None
     async with SqliteStore(tmp_path / "events.db", chain=chain) as store:
         bad = replace(event(2), **wrong)
-        busy = store.maintain(lambda _: time.sleep(0.05))  # so that the appends are one group
+        queued = threading.Event()
+        busy = store.maintain(lambda _: queued.wait(10))  # so that the appends are one group
         appends = [store.append(f"asset-{n}", [each]) for n, each in enumerate((event(1), bad, event(3)))]
+        asyncio.get_running_loop().call_later(0, queued.set)  # once all of them were submitted
         _, first, refused, last = await asyncio.wait_for(
             asyncio.gather(busy, *appends, return_exceptions=True), 10
         )

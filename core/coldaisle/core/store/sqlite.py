@@ -83,12 +83,12 @@ class SqliteStore:
             self._lock_file = lock(self.path)
             try:
                 self._writer = await asyncio.to_thread(self._start_writer, asyncio.get_running_loop())
-            except BaseException:
+            except BaseException:  # also a cancelled start gives the lock back
                 os.close(self._lock_file)
                 raise
         try:
             await self.inspect(lambda _: None)
-        except BaseException:
+        except BaseException:  # also a cancelled start leaves no thread and no lock
             await self.__aexit__()
             raise
         return self
