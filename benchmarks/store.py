@@ -114,15 +114,20 @@ def read_eventsourcing(path: Path) -> None:
 
 
 def read_pages(path: Path) -> None:
-    """Every event read, none decoded: a page at a time, made in a reader's thread and used on the loop."""
+    """Every event read, none decoded, a page at a time, by a program that does nothing else."""
+    asyncio.run(_read_pages(SqliteStore(path, read_only=True)))
 
-    async def run() -> None:
-        after = 0
-        async with SqliteStore(path, read_only=True) as store:
-            while (page := await store.read_all(after=after)).events:
-                after = page.position
 
-    asyncio.run(run())
+def read_pages_in_a_server(path: Path, chain: ChainKeys) -> None:
+    """The same where appends go on: a page is made in a reader's thread and used on the loop."""
+    asyncio.run(_read_pages(SqliteStore(path, chain=chain)))
+
+
+async def _read_pages(opened: SqliteStore) -> None:
+    after = 0
+    async with opened as store:
+        while (page := await store.read_all(after=after)).events:
+            after = page.position
 
 
 def verify_ours(path: Path, keys: ChainKeys) -> None:
@@ -238,6 +243,7 @@ def main() -> None:
                 "replay": lambda: replay_ours(path, decode),
                 "orjson.loads": lambda: parse_all(payloads),
                 "read": lambda: read_pages(path),
+                "read in a server": lambda: read_pages_in_a_server(path, keys),
                 "read by replay": lambda: replay_ours(path, lambda event: event.position),
                 "read eventsourcing": lambda: read_eventsourcing(peer_path),
                 "verify chain": lambda: verify_ours(path, keys),
@@ -273,6 +279,9 @@ def tell(payloads: list[bytes], timings: dict[str, Timing], singles: list[Single
         "single_appends_100_callers_per_second": round(hundred),
     }
     bare, foreign = timings["append bare apsw"], timings["append eventsourcing"]
+    figures["read_in_a_server_over_eventsourcing_cpu"] = round(
+        timings["read eventsourcing"].cpu_over(timings["read in a server"]), 4
+    )
     ratio = {
         "append_1000_over_bare_apsw_cpu": Bar(bare.cpu_over(timings["append"]), 0.6),
         "append_1000_over_bare_apsw_wall": Bar(bare.wall_over(timings["append"]), 0.6),

@@ -247,6 +247,25 @@ async def test_questions_are_answered_two_at_a_time_and_leave_no_thread(tmp_path
     assert readers() == 0
 
 
+async def test_a_store_that_only_reads_does_so_where_it_is_asked(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await store.append("run-a", [event(1)])
+    async with SqliteStore(tmp_path / "events.db", read_only=True) as store:
+        assert await store.inspect(lambda _: threading.current_thread()) is threading.current_thread()
+        with pytest.raises(ZeroDivisionError):
+            await store.inspect(lambda _: 1 // 0)
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await store.inspect(lambda _: next(iter(())))
+        read = 0
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                while True:  # nothing else in here lets the deadline have its turn
+                    read += len((await store.read_all()).events)
+        assert read > 0
+    with pytest.raises(StoreError, match="is closed"):
+        await store.head()
+
+
 @pytest.mark.parametrize("chained", [False, True])
 @pytest.mark.parametrize(
     "wrong",

@@ -32,7 +32,7 @@ from coldaisle.core.store.port import (
     StreamState,
 )
 from coldaisle.core.store.sqlite_open import open_writer
-from coldaisle.core.store.sqlite_readers import Readers
+from coldaisle.core.store.sqlite_readers import OwnReader, Readers
 from coldaisle.core.store.sqlite_reading import SCAN_WINDOW_EVENTS, PageReader, head, position_at
 from coldaisle.core.store.sqlite_schema import translate, typed_rows
 from coldaisle.core.store.sqlite_streams import delete_stream, stream_state, tombstone, truncate_stream
@@ -46,8 +46,10 @@ Result = TypeVar("Result")
 
 
 class SqliteStore:
-    """An EventStore in one file. An async context manager; ``read_only`` opens beside a running writer.
+    """An EventStore in one file. An async context manager.
 
+    ``read_only`` opens beside a running writer, for programs that do nothing but read: each question is
+    answered in the thread that asks, and the event loop waits meanwhile. Else a thread reads.
     With a ``key`` the file is encrypted; with ``chain`` every append is linked into a keyed hash chain.
     """
 
@@ -71,7 +73,7 @@ class SqliteStore:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._changed = asyncio.Event()
         self._pages = PageReader(path)
-        self._readers = Readers(path, key)
+        self._readers: Readers | OwnReader = OwnReader(path, key) if read_only else Readers(path, key)
 
     @property
     def is_encrypted(self) -> bool:
@@ -180,7 +182,7 @@ class SqliteStore:
         return cast("Result", await answer)  # the writer answers with what the job returned
 
     async def inspect(self, job: Callable[[apsw.Connection], Result]) -> Result:
-        """Run ``job`` in a reader's thread, on a connection that cannot write; leave no transaction open."""
+        """Run ``job`` where the store reads, on a connection that cannot write; leave no transaction open."""
         return await self._readers.ask(job)
 
     async def read_all(
@@ -196,7 +198,7 @@ class SqliteStore:
         return await self.inspect(lambda connection: read(connection, after, limit, only))
 
     async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
-        """See EventStore. The step runs in a reader's thread: the event loop stays free."""
+        """See EventStore. The step runs where the store reads: beside a writer, the event loop stays free."""
         return await self.inspect(lambda connection: self._pages.replay(connection, step, after, end))
 
     async def subscribe_all(self, *, after: int = 0, only: EventFilter = EVERYTHING) -> AsyncIterator[Page]:
