@@ -12,6 +12,7 @@ from coldaisle.core.errors import DuplicateEvent, EventError
 from coldaisle.core.events import NewEvent, derived_id, encode, parse_body, stream_of
 from coldaisle.core.events import types as t
 from coldaisle.core.events.codec import SCHEMAS
+from coldaisle.core.events.ids import ID_BYTES
 from coldaisle.core.events.types import AnyEvent
 from coldaisle.core.store import Append, EventStore
 from coldaisle.core.store.port import MAX_EVENT_BYTES
@@ -22,7 +23,6 @@ MAX_BATCH_EVENTS = 5_000
 MAX_BATCH_BYTES = 4 << 20
 MAX_RAW_CHARACTERS = 4_096
 MAX_NAME_CHARACTERS = 200
-ID_BYTES = 16
 
 OBSERVATIONS: frozenset[type[AnyEvent]] = frozenset({
     t.AssetObserved, t.AssetLinked, t.AssetRemoved, t.DeviceReached, t.DeviceLost, t.SamplesRecorded,

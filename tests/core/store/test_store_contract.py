@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from coldaisle.core.errors import DuplicateEvent, StreamTombstoned, TooLarge, WrongVersion
+from coldaisle.core.errors import DuplicateEvent, EventError, StreamTombstoned, TooLarge, WrongVersion
 from coldaisle.core.events import NewEvent
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store import Append, EventFilter, EventStore, Expected, StreamState
@@ -203,6 +204,27 @@ async def test_too_large_events_are_refused_before_anything_is_written(store: Ev
     with pytest.raises(TooLarge, match="bound is 1048576"):
         await store.append_many([Append("asset-a", [new(1)]), Append("asset-b", [big])])
     assert await store.head() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", b"short"), ("id", "a" * 16), ("type", "\ud800"), ("type", None), ("schema", 1 << 31),
+        ("schema", 1.5),
+        ("time", 1 << 63), ("time", -1 << 70), ("actor", b"me"), ("data", "text"), ("correlation_id", b""),
+        ("causation_id", "a" * 16),
+    ],
+)  # fmt: skip
+async def test_a_value_that_could_not_be_read_again_is_refused(
+    store: EventStore, name: str, value: object
+) -> None:
+    bad = replace(new(2), **{name: value})
+    with pytest.raises(EventError, match=rf"asset-b'.*: {name} is .*nothing was written"):
+        await store.append_many([Append("asset-a", [new(1)]), Append("asset-b", [new(3), bad])])
+    with pytest.raises(EventError, match="no text"):
+        await store.append("asset-\ud800", [new(1)])
+    assert await store.head() == 0
+    assert (await store.append("asset-a", [new(1)])).version == 0
 
 
 async def test_streams_read_both_ways(store: EventStore) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -21,6 +23,7 @@ from coldaisle.core.errors import ConfigError, DuplicateEvent, StoreError, TooLa
 from coldaisle.core.events import NewEvent
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store import Append, EventFilter, EventStore, Expected
+from coldaisle.core.store.check import check_bounds
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
@@ -217,8 +220,8 @@ _events = st.builds(
     NewEvent,
     id=st.binary(min_size=16, max_size=16),
     type=st.text(min_size=1),
-    schema=st.integers(1, 1 << 30),
-    time=st.integers(0, 1 << 62),
+    schema=st.integers(1, (1 << 31) - 1),
+    time=st.integers(-(1 << 63), (1 << 63) - 1),
     actor=st.text(),
     data=st.binary(),
     correlation_id=st.none() | st.binary(min_size=16, max_size=16),
@@ -235,6 +238,33 @@ def test_the_envelope_survives_the_metadata(event: NewEvent) -> None:
         RecordedEvent(wire.type, wire.data, wire.metadata, "application/json", wire.id, "s", 0, 1, 1)
     )
     assert all(getattr(back, name) == getattr(event, name) for name in NewEvent.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"schema": "-1"},
+        {"schema": str(1 << 31)},
+        {"time": str(-1 << 64)},
+        {"time": str(1 << 63)},
+        {"time": "soon"},
+    ],
+    ids=str,
+)
+def test_metadata_that_no_store_could_take_is_foreign(lie: dict[str, str]) -> None:
+    """Else one event of somebody else's would end every copy of the history."""
+    from kurrentdbclient import RecordedEvent
+
+    said = {"actor": "agent/hall-1", "schema": "1", "time": "1"}
+    honest, lying = (
+        from_wire(
+            RecordedEvent("T", b"{}", json.dumps(m).encode(), "application/json", uuid4(), "s", 0, 1, 1)
+        )
+        for m in (said, said | lie)
+    )
+    assert (honest.schema, honest.time, honest.actor) == (1, 1, "agent/hall-1")
+    assert (lying.schema, lying.actor) == (0, "kurrent")
+    check_bounds([Append("s", [NewEvent(*(getattr(lying, name) for name in NewEvent.__struct_fields__))])])
 
 
 _appends = st.lists(

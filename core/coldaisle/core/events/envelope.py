@@ -12,6 +12,7 @@ class NewEvent(Struct, frozen=True, gc=False):
 
     ``id`` is 16 bytes, chosen by the producer: the store keeps the first event of an id and answers a
     repetition with the first result. ``time`` is UTC nanoseconds of the source's clock. ``data`` is JSON.
+    ``time`` has 64 bits, ``schema`` 31 and no sign. Stores refuse what is not as it says here.
     """
 
     id: bytes

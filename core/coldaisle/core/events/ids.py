@@ -11,7 +11,7 @@ from functools import lru_cache
 
 _NANOSECONDS_PER_MILLISECOND = 1_000_000
 _SEQUENCE_BITS = 40
-_ID_BYTES = 16
+ID_BYTES = 16
 _TEXT_CHARACTERS = 36
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
@@ -47,8 +47,8 @@ def derived_id(time: int, cause: bytes, reactor: str, ordinal: int) -> bytes:
 
 def id_text(event_id: bytes) -> str:
     """The id as people and other systems write it, in a quarter of the time that uuid.UUID takes."""
-    if len(event_id) != _ID_BYTES:
-        raise ValueError(f"an id has {_ID_BYTES} bytes, not {len(event_id)}")
+    if len(event_id) != ID_BYTES:
+        raise ValueError(f"an id has {ID_BYTES} bytes, not {len(event_id)}")
     digits = event_id.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
@@ -57,7 +57,7 @@ def parse_id(text: str) -> bytes:
     """The inverse of :func:`id_text`; raises ValueError on anything but a UUID."""
     if len(text) == _TEXT_CHARACTERS and text[8] == text[13] == text[18] == text[23] == "-":
         raw = bytes.fromhex(text.replace("-", ""))
-        if len(raw) == _ID_BYTES:
+        if len(raw) == ID_BYTES:
             return raw
     return uuid.UUID(text).bytes
 

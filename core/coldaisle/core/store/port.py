@@ -5,7 +5,7 @@
 2. An append, also one over many streams, happens whole or not at all.
 3. When ``append`` returns, the events are on disk.
 4. A repetition of an append (the same ids) answers with the first result; a part of one is refused.
-5. A refused append does not disturb its neighbours.
+5. A refused append does not disturb its neighbours. What cannot be read again is refused.
 6. Truncating, deleting and tombstoning hide events from ``read_stream`` at once. ``read_all`` shows the
    history as it happened until retention removes the rows.
 """
@@ -108,7 +108,8 @@ class EventStore(Protocol):
     ) -> Appended:
         """Append to one stream.
 
-        Raises WrongVersion, DuplicateEvent, TooLarge, StreamTombstoned, StoreFull.
+        Raises WrongVersion, DuplicateEvent, TooLarge, StreamTombstoned, StoreFull, and EventError for a value
+        that is not as NewEvent says.
         """
         ...
 

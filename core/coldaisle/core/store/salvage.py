@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from coldaisle.core.errors import EventError, StoreError, StoreUnreadable
 from coldaisle.core.events.codec import EVENT_TYPES, parse_body
+from coldaisle.core.events.ids import ID_BYTES
 from coldaisle.core.events.streams import stream_of
 from coldaisle.core.store.backup import beside, require_absent
 from coldaisle.core.store.backup_check import missing
@@ -37,7 +38,6 @@ COPIED_TABLES = ("checkpoint", "batch", "removed", "segment", "retention", "sett
 """Taken over as they are where SQLite can read them (of some, the pages give the rest); snapshots are a
 cache, and are left."""
 
-_ID_BYTES = 16
 _INSERT_EVENT = "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
 _EVENTS_BETWEEN = (
     "SELECT e.position, s.name, e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, e.data, "
@@ -175,12 +175,12 @@ def _is_event(row: Row) -> TypeGuard[EventRow]:
         all(isinstance(n, int) and n >= 0 for n in (position, stream, version, schema, recorded))
         and isinstance(time, int)
         and isinstance(event_id, bytes)
-        and len(event_id) == _ID_BYTES
+        and len(event_id) == ID_BYTES
         and isinstance(name, str)
         and name.isprintable()
         and isinstance(actor, str)
         and isinstance(data, bytes)
-        and all(each is None or (isinstance(each, bytes) and len(each) == _ID_BYTES) for each in references)
+        and all(each is None or (isinstance(each, bytes) and len(each) == ID_BYTES) for each in references)
     )
 
 

@@ -82,7 +82,8 @@ def from_wire(event: "RecordedEvent") -> Recorded:
 def _read(metadata: bytes, recorded: int) -> tuple[Envelope, bytes | None, bytes | None]:
     try:
         envelope = _envelope.decode(metadata)
-        int(envelope.schema), int(envelope.time)
+        if int(envelope.schema) >> 31 or int(envelope.time) + (1 << 63) >> 64:  # too large, or too small
+            raise ValueError("no store could take it")
         return envelope, _id_bytes(envelope.correlation), _id_bytes(envelope.causation)
     except (msgspec.MsgspecError, ValueError):
         return Envelope(FOREIGN_ACTOR, str(FOREIGN_SCHEMA), str(recorded)), None, None

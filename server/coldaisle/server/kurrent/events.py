@@ -54,7 +54,7 @@ class Own(Struct, frozen=True):
 
     actor: str
     schema: Annotated[int, Meta(gt=FOREIGN_SCHEMA, lt=1 << 31)]
-    time: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+    time: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
     correlation: uuid.UUID | None = msgspec.field(default=None, name="$correlationId")
     causation: uuid.UUID | None = msgspec.field(default=None, name="$causationId")
 
