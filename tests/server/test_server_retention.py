@@ -2,20 +2,25 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from coldaisle.core.errors import ConfigError
+from coldaisle.core.errors import ConfigError, StoreError
+from coldaisle.core.events import encode
 from coldaisle.core.events.types import AssetObserved, SamplesRecorded
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.backup_check import thorough_check
 from coldaisle.core.store.chain_keys import load_chain_keys
 from coldaisle.core.store.chain_verify import verify_chain
 from coldaisle.core.store.port import EventFilter
+from coldaisle.core.store.retention import set_retention
+from coldaisle.core.store.snapshots import SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.server.settings import load_settings
+from coldaisle.server.retainer import COVERED_BY, Retainer
+from coldaisle.server.settings import RetentionSettings, load_settings
 
 BATCHES = 40
 BATCH_POLLS = 25
@@ -123,6 +128,34 @@ async def test_an_archive_that_is_away_removes_nothing_and_is_told(
             while not await api.events("EventsRemoved"):
                 await agent.report(*polls())
         agent.cut()
+
+
+async def test_a_clock_that_leaps_ahead_removes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = RetentionSettings(max_age_days={"telemetry": 1}, without_archive=True)
+    year_ns = 365 * 86_400 * 10**9
+    async with SqliteStore(tmp_path / "events.db") as store:
+        old = [
+            encode(poll, id=n.to_bytes(16), time=n, actor="tester") for n, poll in enumerate(polls(), start=1)
+        ]
+        await store.append("telemetry-a", old)
+
+        async def save() -> None:
+            for name in COVERED_BY:
+                await SqliteSnapshots(store).save_snapshot(name, await store.head(), 1, b"state")
+
+        await set_retention(store, "telemetry", 86_400)
+        retainer = Retainer(store, settings, [save])
+        assert [done.removed for done in await retainer.once()] == [0]
+        true_ns, true = time.time_ns, time.time
+        monkeypatch.setattr(time, "time_ns", lambda: true_ns() + year_ns)
+        monkeypatch.setattr(time, "time", lambda: true() + year_ns / 1e9)
+        with pytest.raises(StoreError, match=r"went 8760\.0 h ahead .* restart the server"):
+            await retainer.once()
+        assert len((await store.read_all()).events) == BATCH_POLLS
+        (done,) = await Retainer(store, settings, [save]).once()  # restarted: the clock is believed
+        assert done.removed == BATCH_POLLS - 1
 
 
 @pytest.mark.parametrize(

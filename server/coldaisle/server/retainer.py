@@ -31,10 +31,18 @@ COVERED_BY = (TWIN_SNAPSHOT, snapshot_name("detector"), snapshot_name("policy"))
 REST_SECONDS = 0.02
 """Between two removals: with it, upkeep has the writer for a fraction of the time."""
 
+MAX_CLOCK_STEP_SECONDS = 3_600.0
+"""How far the clock may go ahead of the time that passed; beyond it, ages cannot be believed."""
+
 ACTOR = "server"
 _SECOND = 1_000_000_000
 Save = Callable[[], Awaitable[None]]
 log = logging.getLogger(__name__)
+
+
+def clock_offset_seconds() -> float:
+    """The clock less the time since the machine's start, sleep included: it changes when the clock is set."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Removed(Struct, frozen=True):
@@ -48,15 +56,24 @@ class Retainer:
     """Applies the ages of the settings now and then; ``problem`` says why it could not, and is empty else.
 
     What it removes needs a snapshot that covers it: ``saves`` make them, where there is something to remove.
+    A clock that leaps ahead makes all of the history old: then nothing is removed.
     """
 
-    def __init__(self, store: SqliteStore, settings: RetentionSettings, saves: Sequence[Save]) -> None:
+    def __init__(
+        self,
+        store: SqliteStore,
+        settings: RetentionSettings,
+        saves: Sequence[Save],
+        offset_seconds: Callable[[], float] = clock_offset_seconds,
+    ) -> None:
         self._store = store
         self._settings = settings
         self._saves = saves
         self.totals: dict[str, Removed] = {}
         self.last_pass_seconds = 0.0
         self.problem = ""
+        self._offset_seconds = offset_seconds
+        self._first_offset_seconds = offset_seconds()
 
     async def run(self) -> None:
         """Follow the settings until cancelled."""
@@ -71,7 +88,8 @@ class Retainer:
             await asyncio.sleep(self._settings.every_seconds)
 
     async def once(self) -> list[Scavenged]:
-        """One pass over everything that has an age, told to the history."""
+        """One pass over everything that has an age, told to the history. Raises StoreError."""
+        self._check_clock()
         if await self._is_held_back():
             for save in self._saves:
                 await save()
@@ -91,6 +109,14 @@ class Retainer:
             self.totals[one.category] = await self._total(one.category)
         self.last_pass_seconds = time.time()
         return done
+
+    def _check_clock(self) -> None:
+        ahead = self._offset_seconds() - self._first_offset_seconds
+        if ahead > MAX_CLOCK_STEP_SECONDS:
+            raise StoreError(
+                f"the clock went {ahead / 3_600:.1f} h ahead since the server started, and makes events "
+                "as much older: nothing is removed; restart the server when the clock is right"
+            )
 
     async def _put_in_force(self) -> None:
         """The settings win over what the command said while the server was stopped."""
