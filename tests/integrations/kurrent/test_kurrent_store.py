@@ -23,7 +23,7 @@ from coldaisle.core.errors import ConfigError, DuplicateEvent, StoreError, TooLa
 from coldaisle.core.events import NewEvent
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store import Append, EventFilter, EventStore, Expected
-from coldaisle.core.store.check import check_bounds
+from coldaisle.core.store.check import check_appends
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.integrations.kurrent import KurrentConfig, KurrentStore
@@ -264,7 +264,7 @@ def test_metadata_that_no_store_could_take_is_foreign(lie: dict[str, str]) -> No
     )
     assert (honest.schema, honest.time, honest.actor) == (1, 1, "agent/hall-1")
     assert (lying.schema, lying.actor) == (0, "kurrent")
-    check_bounds([Append("s", [NewEvent(*(getattr(lying, name) for name in NewEvent.__struct_fields__))])])
+    check_appends([Append("s", [NewEvent(*(getattr(lying, name) for name in NewEvent.__struct_fields__))])])
 
 
 _appends = st.lists(

@@ -18,7 +18,7 @@ _length = bytes.__len__  # raises TypeError for what is no bytes
 _is_ascii = str.isascii  # likewise
 
 
-def check_bounds(appends: Sequence[Append]) -> int:
+def check_appends(appends: Sequence[Append]) -> int:
     """The bytes of the appends. Raises TooLarge, EventError or ValueError before anything is written.
 
     A value of another type than the envelope names would be stored, by some stores, and then not be read.
@@ -30,7 +30,6 @@ def check_bounds(appends: Sequence[Append]) -> int:
         count += len(append.events)
         if not _is_text(append.stream):
             raise EventError(f"the stream name {append.stream!r} is no text in UTF-8: correct it")
-        event = append.events[0]
         try:
             for event in append.events:
                 size = _length(event.data)

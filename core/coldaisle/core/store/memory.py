@@ -9,7 +9,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from coldaisle.core.events.envelope import NewEvent, Recorded
-from coldaisle.core.store.check import check_bounds, check_expected, repeated_result
+from coldaisle.core.store.check import check_appends, check_expected, repeated_result
 from coldaisle.core.store.page_bound import take_page
 from coldaisle.core.store.port import (
     EVERYTHING,
@@ -51,7 +51,7 @@ class MemoryStore:
 
     async def append_many(self, appends: Sequence[Append]) -> list[Appended]:
         """See EventStore."""
-        check_bounds(appends)
+        check_appends(appends)
         staged: list[Recorded] = []
         results = [self._stage(append, staged) for append in appends]
         for event in staged:

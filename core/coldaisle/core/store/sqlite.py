@@ -17,7 +17,7 @@ from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import NewEvent, Recorded
 from coldaisle.core.store.chain import removal_record
 from coldaisle.core.store.chain_keys import ChainKeys
-from coldaisle.core.store.check import check_bounds
+from coldaisle.core.store.check import check_appends
 from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.lock import lock
 from coldaisle.core.store.port import (
@@ -125,7 +125,7 @@ class SqliteStore:
 
     async def append_many(self, appends: Sequence[Append]) -> list[Appended]:
         """See EventStore. A caller that is cancelled while waiting may still find its events stored."""
-        size_bytes = check_bounds(appends)
+        size_bytes = check_appends(appends)
         return await self._submit(size_bytes, appends=appends) if appends else []
 
     async def save_checkpoint(self, consumer: str, position: int) -> None:

@@ -16,7 +16,7 @@ import orjson
 from coldaisle.core.errors import WrongVersion
 from coldaisle.core.events import NewEvent, new_id
 from coldaisle.core.events.envelope import Recorded
-from coldaisle.core.store.check import check_bounds
+from coldaisle.core.store.check import check_appends
 from coldaisle.core.store.page_bound import may_go_on, take_arriving, take_page
 from coldaisle.core.store.port import (
     EVERYTHING,
@@ -69,7 +69,7 @@ class KurrentStore:
 
     async def append_many(self, appends: Sequence[Append]) -> list[Appended]:
         """See EventStore. More than one stream needs a cluster of version 25.1 or newer."""
-        check_bounds(appends)
+        check_appends(appends)
         return await self._appender.append(appends) if appends else []
 
     async def read_stream(
