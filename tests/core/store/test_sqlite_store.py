@@ -294,6 +294,28 @@ async def test_values_that_cannot_be_stored_are_refused_alone(
             assert (await verify_chain(store, chain)).fault is None
 
 
+@pytest.mark.parametrize(("consumer", "position"), [("me", 1 << 70), ("\ud800", 1)], ids=("position", "name"))
+async def test_a_value_that_only_the_file_refuses_ends_neither_the_writer_nor_its_group(
+    consumer: str, position: int, tmp_path: Path
+) -> None:
+    async with SqliteStore(tmp_path / "events.db") as store:
+        queued = threading.Event()
+        busy = store.maintain(lambda _: queued.wait(10))  # so that what follows is one group
+        requests = (
+            store.append("asset-1", [event(1)]),
+            store.save_checkpoint(consumer, position),
+            store.append("asset-2", [event(2)]),
+        )
+        asyncio.get_running_loop().call_later(0, queued.set)
+        _, first, refused, last = await asyncio.wait_for(
+            asyncio.gather(busy, *requests, return_exceptions=True), 10
+        )
+        assert isinstance(refused, EventError)
+        assert "nothing of this was written" in str(refused)
+        assert (first, last) == (Appended(0, 1), Appended(0, 2))
+        assert (await store.append("asset-1", [event(3)])).position == 3
+
+
 async def test_a_store_of_a_newer_schema_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     async with SqliteStore(path) as store:

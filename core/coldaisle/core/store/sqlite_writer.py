@@ -195,7 +195,7 @@ class Writer:
             if len(requests) > 1:
                 return [answer for request in requests for answer in self._commit([request])]
             return [
-                EventError(f"an append cannot be stored ({error}): correct its values; nothing was written")
+                EventError(f"a value cannot be stored ({error}): correct it; nothing of this was written")
             ]
 
     def _transact_again(self, requests: list[Request]) -> list[Answer]:
