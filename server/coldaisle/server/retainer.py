@@ -59,21 +59,14 @@ class Retainer:
     A clock that leaps ahead makes all of the history old: then nothing is removed.
     """
 
-    def __init__(
-        self,
-        store: SqliteStore,
-        settings: RetentionSettings,
-        saves: Sequence[Save],
-        offset_seconds: Callable[[], float] = clock_offset_seconds,
-    ) -> None:
+    def __init__(self, store: SqliteStore, settings: RetentionSettings, saves: Sequence[Save]) -> None:
         self._store = store
         self._settings = settings
         self._saves = saves
         self.totals: dict[str, Removed] = {}
         self.last_pass_seconds = 0.0
         self.problem = ""
-        self._offset_seconds = offset_seconds
-        self._first_offset_seconds = offset_seconds()
+        self._first_offset_seconds = clock_offset_seconds()
 
     async def run(self) -> None:
         """Follow the settings until cancelled."""
@@ -111,7 +104,7 @@ class Retainer:
         return done
 
     def _check_clock(self) -> None:
-        ahead = self._offset_seconds() - self._first_offset_seconds
+        ahead = clock_offset_seconds() - self._first_offset_seconds
         if ahead > MAX_CLOCK_STEP_SECONDS:
             raise StoreError(
                 f"the clock went {ahead / 3_600:.1f} h ahead since the server started, and makes events "
