@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -279,13 +279,8 @@ async def test_values_that_cannot_be_stored_are_refused_alone(
     chain = new_chain_keys() if chained else None
     async with SqliteStore(tmp_path / "events.db", chain=chain) as store:
         bad = replace(event(2), **wrong)
-        queued = threading.Event()
-        busy = store.maintain(lambda _: queued.wait(10))  # so that the appends are one group
         appends = [store.append(f"asset-{n}", [each]) for n, each in enumerate((event(1), bad, event(3)))]
-        asyncio.get_running_loop().call_later(0, queued.set)  # once all of them were submitted
-        _, first, refused, last = await asyncio.wait_for(
-            asyncio.gather(busy, *appends, return_exceptions=True), 10
-        )
+        first, refused, last = await _answers_to_one_group(store, *appends)
         assert isinstance(refused, EventError)
         assert "nothing was written" in str(refused)
         assert (first, last) == (Appended(0, 1), Appended(0, 2))
@@ -299,21 +294,25 @@ async def test_a_value_that_only_the_file_refuses_ends_neither_the_writer_nor_it
     consumer: str, position: int, tmp_path: Path
 ) -> None:
     async with SqliteStore(tmp_path / "events.db") as store:
-        queued = threading.Event()
-        busy = store.maintain(lambda _: queued.wait(10))  # so that what follows is one group
-        requests = (
+        first, refused, last = await _answers_to_one_group(
+            store,
             store.append("asset-1", [event(1)]),
             store.save_checkpoint(consumer, position),
             store.append("asset-2", [event(2)]),
-        )
-        asyncio.get_running_loop().call_later(0, queued.set)
-        _, first, refused, last = await asyncio.wait_for(
-            asyncio.gather(busy, *requests, return_exceptions=True), 10
         )
         assert isinstance(refused, EventError)
         assert "nothing of this was written" in str(refused)
         assert (first, last) == (Appended(0, 1), Appended(0, 2))
         assert (await store.append("asset-1", [event(3)])).position == 3
+
+
+async def _answers_to_one_group(store: SqliteStore, *requests: Awaitable[object]) -> list[object]:
+    """The writer is kept busy until all of them are submitted."""
+    queued = threading.Event()
+    busy = store.maintain(lambda _: queued.wait(10))
+    asyncio.get_running_loop().call_later(0, queued.set)
+    gathered = asyncio.gather(busy, *requests, return_exceptions=True)
+    return list(await asyncio.wait_for(gathered, 10))[1:]
 
 
 async def test_a_store_of_a_newer_schema_is_not_touched(tmp_path: Path) -> None:
