@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow.parquet import read_metadata
 
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store.archive_history import ArchivedHistory
@@ -49,7 +50,8 @@ async def count(path: Path) -> int:
 
 
 def test_every_command_teaches(data: Path) -> None:
-    for name in ("", "info", "backup", "restore", "check", "salvage", "copy", "archive", "retention apply"):
+    names = ("", "info", "backup", "restore", "check", "salvage", "copy", "archive", "parquet")
+    for name in (*names, "retention apply"):
         told = call(*name.split(), "--help")
         assert told.exit_code == OK
         assert "Examples:" in told.output, name
@@ -93,6 +95,8 @@ async def test_old_telemetry_is_archived_and_the_rest_stays(data: Path, tmp_path
     assert call("check", "--thorough", "--data", data).exit_code == OK
     copied = call("copy", data, tmp_path / "whole.db", "--with-archive")
     assert f"{EVENTS + 1} events copied, {EVENTS + 1} compared" in copied.output
+    assert f"{EVENTS + 1} events" in call("parquet", tmp_path / "whole.parquet", "--data", data).output
+    assert read_metadata(tmp_path / "whole.parquet").num_rows == EVENTS + 1
 
 
 async def test_archive_moves_once_whatever_retention_says(data: Path, tmp_path: Path) -> None:

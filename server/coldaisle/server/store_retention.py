@@ -148,10 +148,11 @@ def archive(
 @key
 @told
 def parquet(target: Path, archive: Path | None, path: Path, key_file: Path | None) -> None:
-    """Write the whole history, also what is archived, to the Parquet file TARGET. Needs pyarrow.
+    """Write the whole history, also what is archived, to the Parquet file TARGET.
 
     \b
-    One row an event, the payload as JSON; for tools that read columns. Nothing reads it back.
+    One row an event, the payload as JSON; for tools that read columns (DuckDB, pandas). It is no
+    archive, nothing reads it back, and it is not encrypted. Needs pip install 'coldaisle[parquet]'.
 
     \b
     Examples:
