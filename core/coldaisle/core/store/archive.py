@@ -136,7 +136,10 @@ class _Growing:
 
 
 class SegmentReader:
-    """Reads one segment file from any position. The file's digest is compared when it is opened."""
+    """Reads one segment file from any position, for several threads at once.
+
+    The file's digest is compared when it is opened.
+    """
 
     def __init__(self, folder: Path, segment: Segment) -> None:
         self._path = folder / segment.file
@@ -152,21 +155,19 @@ class SegmentReader:
                 f"{self._path} is not the file that was archived (another SHA-256): restore it from a copy"
             )
         self._index = _read_index(whole, self._path)
-        self._decompressor = _zstandard().ZstdDecompressor()
 
     def events(self, after: int) -> Iterator[Recorded]:
         """The events with a position above ``after``, in order; a block is read when it is reached."""
         starts = [*self._index.blocks, (self._index.last_position + 1, self._index.end)]
+        decompressor = _zstandard().ZstdDecompressor()  # one for each thread: sharing it ends the process
         with self._path.open("rb") as file:
             for (_, offset), (next_position, end) in pairwise(starts):
                 if next_position <= after + 1:
                     continue
                 file.seek(offset)
-                yield from (event for event in self._block(file.read(end - offset)) if event.position > after)
-
-    def _block(self, frame: bytes) -> list[Recorded]:
-        lines = self._decompressor.decompress(frame, max_output_size=MAX_BLOCK_BYTES).splitlines()
-        return [_recorded(_line_decoder.decode(line)) for line in lines]
+                frame = decompressor.decompress(file.read(end - offset), max_output_size=MAX_BLOCK_BYTES)
+                events = (_recorded(_line_decoder.decode(line)) for line in frame.splitlines())
+                yield from (event for event in events if event.position > after)
 
 
 def zstd_is_installed() -> bool:

@@ -16,7 +16,7 @@ from coldaisle.core.store.backup_copy import Source
 from coldaisle.core.store.page_bound import data_bytes
 
 GROUP_EVENTS = 65_536
-GROUP_BYTES = 64 << 20
+GROUP_BYTES = 16 << 20
 """Rows, and data, that are compressed together: what the writing of a file holds in memory."""
 
 Progress = Callable[[int, int], None]
