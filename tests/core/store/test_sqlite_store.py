@@ -29,6 +29,8 @@ from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store import Append, Appended
 from coldaisle.core.store.chain_keys import add_chain_key, load_chain_keys, new_chain_keys
 from coldaisle.core.store.chain_verify import Verified, verify_chain
+from coldaisle.core.store.port import EventFilter
+from coldaisle.core.store.retention_deleted import scavenge_deleted
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_reading import MAX_STEP_EVENTS
 
@@ -264,6 +266,30 @@ async def test_a_store_that_only_reads_does_so_where_it_is_asked(tmp_path: Path)
         assert read > 0
     with pytest.raises(StoreError, match="is closed"):
         await store.head()
+
+
+async def test_no_page_and_no_pass_goes_along_a_whole_history(tmp_path: Path) -> None:
+    path, count, vm_steps = tmp_path / "events.db", 5_000, 0
+
+    def counted(connection: apsw.Connection) -> None:
+        def step() -> bool:
+            nonlocal vm_steps
+            vm_steps += 100
+            return False
+
+        connection.set_progress_handler(step, 100)
+
+    async with SqliteStore(path) as store:
+        await store.append("telemetry-a", [event(number) for number in range(count)])
+        await store.maintain(counted)
+        await scavenge_deleted(store, covered_by=())
+    telemetry = EventFilter(stream_prefixes=("telemetry-",))
+    async with SqliteStore(path, read_only=True) as store:
+        await store.inspect(counted)
+        newest = await store.read_all(after=count - 10, only=telemetry)
+        oldest = await store.read_all(after=11, only=telemetry, backwards=True)
+    assert (len(newest.events), len(oldest.events)) == (10, 10)
+    assert vm_steps < count
 
 
 @pytest.mark.parametrize("chained", [False, True])

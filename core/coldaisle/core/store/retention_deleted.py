@@ -21,9 +21,10 @@ DELETED = "$deleted"
 
 _SELECT_HIDDEN = (
     "SELECT e.position, s.name, e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, e.data, "
-    "e.correlation_id, e.causation_id FROM stream s JOIN event e ON e.stream_id = s.id "
+    "e.correlation_id, e.causation_id FROM stream s CROSS JOIN event e ON e.stream_id = s.id "
     "AND e.version < s.truncate_before WHERE s.truncate_before > 0 AND e.position <= ? LIMIT ?"
 )
+"""CROSS has SQLite start from the streams, which are few: the writer waits, and so do appends."""
 
 
 async def scavenge_deleted(
