@@ -2,6 +2,9 @@
 
 import os
 import random
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import apsw
@@ -16,12 +19,20 @@ from coldaisle.core.store.cipher import StoreKey, new_store_key
 from coldaisle.core.store.port import Append
 from coldaisle.core.store.retention import scavenge, set_retention
 from coldaisle.core.store.salvage import Salvaged, salvage
+from coldaisle.core.store.salvage_pages import rows_of
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_schema import PAGE_BYTES
 
 ROUNDS = 200 if os.environ.get("COLDAISLE_SOAK") else 12
 EVENTS = 2_000
 PAGE = PAGE_BYTES
+
+SALVAGE = """
+import pathlib, sys
+from coldaisle.core.store.salvage import salvage
+
+salvage(*map(pathlib.Path, sys.argv[1:]))
+"""
 
 
 def new(number: int) -> tuple[str, NewEvent]:
@@ -179,6 +190,44 @@ async def test_what_only_the_log_holds_comes_too(tmp_path: Path) -> None:
             (tmp_path / f"torn.db{suffix}").write_bytes(content)
     assert (await checked(before, tmp_path / "torn.db", tmp_path / "new.db")).events == 199
     assert not (tmp_path / "torn.db-shm").exists()
+
+
+@pytest.fixture
+def failing_disk() -> list[str]:
+    """A command before which to put another: now and then a read of the file that is named last fails."""
+    if subprocess.run(["strace", "-o", "/dev/null", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("strace, which plays the failing disk, may not trace here")
+    inject = ("-e", "trace=pread64", "-e", "inject=pread64:error=EIO:when=20+7")
+    return ["strace", "-f", "-o", "/dev/null", *inject, "-P"]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace plays the failing disk")
+@pytest.mark.parametrize("with_log", [False, True])
+async def test_pages_that_the_disk_does_not_give_cost_what_lay_in_them(
+    tmp_path: Path, failing_disk: list[str], with_log: bool
+) -> None:
+    path, target = tmp_path / "torn.db", tmp_path / "new.db"
+    await fill(tmp_path / "events.db")
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await store.append("run-a", [NewEvent(b"n" * 16, "T", 1, 1, "t", b"{}")])
+        before = {event.position: event for event in await everything(store)}
+        for suffix in ("", "-wal") if with_log else ("",):
+            shutil.copyfile(tmp_path / f"events.db{suffix}", tmp_path / f"torn.db{suffix}")
+    command = [sys.executable, "-c", SALVAGE, str(path), str(target)]
+    subprocess.run([*failing_disk, str(path), *command], check=True)
+    after = await read_file(target)
+    assert all(before[event.position] == event for event in after)
+    assert EVENTS * 0.6 < len(after) < EVENTS
+    assert (EVENTS + 1 in {event.position for event in after}) is with_log
+
+
+async def test_a_file_that_grows_shorter_ends_neither_the_salvage_nor_the_process(tmp_path: Path) -> None:
+    before = await fill(tmp_path / "events.db")
+    size = (tmp_path / "events.db").stat().st_size
+    rows = rows_of(tmp_path / "events.db")
+    found = [next(rows)]
+    os.truncate(tmp_path / "events.db", size // 2)
+    assert 1 < len(found + list(rows)) < len(before)
 
 
 async def test_an_encrypted_file_gives_what_lies_in_whole_pages(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ Limits: without a chain, a flipped bit that leaves a plausible row is not notice
 lost, and whose events do not tell it, is called ``lost-<number>``.
 """
 
-import shutil
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -30,7 +30,7 @@ from coldaisle.core.store.salvage_pages import Row, rows_of
 from coldaisle.core.store.salvage_query import open_damaged, query_rows
 from coldaisle.core.store.sqlite_chain import batches
 from coldaisle.core.store.sqlite_open import open_writer
-from coldaisle.core.store.sqlite_schema import LAST_POSITION
+from coldaisle.core.store.sqlite_schema import LAST_POSITION, PAGE_BYTES
 from coldaisle.core.store.sqlite_writer import PUT_SETTING
 
 ROWS_A_TRANSACTION = 5_000
@@ -82,10 +82,10 @@ def salvage(
     for path in (target, *beside(target)):
         require_absent(path)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".salvage-") as folder:
-        source = _with_log(damaged, Path(folder), key)
+        source, unreadable = _with_log(damaged, Path(folder), key)
         connection = open_writer(target, None, key)
         try:
-            return _salvaged(source, connection, progress, key)
+            return _salvaged(source, unreadable, connection, progress, key)
         except BaseException:
             for path in (target, *beside(target)):
                 path.unlink(missing_ok=True)
@@ -94,9 +94,11 @@ def salvage(
             connection.close()
 
 
-def _salvaged(source: Path, target: apsw.Connection, progress: Progress, key: StoreKey | None) -> Salvaged:
-    unreadable = _copy_tables(source, target, key)
-    rows = query_rows(open_damaged(source, key)) if key is not None else rows_of(source)
+def _salvaged(
+    source: Path, unreadable: set[int], target: apsw.Connection, progress: Progress, key: StoreKey | None
+) -> Salvaged:
+    unread_tables = _copy_tables(source, target, key)
+    rows = query_rows(open_damaged(source, key)) if key is not None else rows_of(source, unreadable)
     if not _copy_events(rows, target, progress):
         raise StoreUnreadable(f"{source} holds no event that can be read: restore a backup")
     renamed = _name_streams(target)
@@ -105,25 +107,52 @@ def _salvaged(source: Path, target: apsw.Connection, progress: Progress, key: St
     head = int(target.execute(_HEAD).get)
     with target:  # positions whose events are lost are not used again
         target.execute(PUT_SETTING, ("last_position", head))
-    return Salvaged(events, head, tuple(missing(target, head)), altered, renamed, unreadable)
+    return Salvaged(events, head, tuple(missing(target, head)), altered, renamed, unread_tables)
 
 
-def _with_log(damaged: Path, folder: Path, key: StoreKey | None) -> Path:
-    """The file itself; with a write-ahead log beside it, a copy that has taken in what the log holds."""
+def _with_log(damaged: Path, folder: Path, key: StoreKey | None) -> tuple[Path, set[int]]:
+    """The file itself; with a write-ahead log beside it, a copy that has taken in what the log holds.
+
+    And the pages of the copy that the disk did not give.
+    """
     wal = beside(damaged)[0]
     if not wal.exists() or not wal.stat().st_size:
-        return damaged
+        return damaged, set()
     copy = folder / "copy.db"
-    shutil.copyfile(damaged, copy)
-    shutil.copyfile(wal, beside(copy)[0])
+    unreadable = _copy_readable(damaged, copy)
+    _copy_readable(wal, beside(copy)[0])  # SQLite itself ends a log at the first frame that does not add up
     try:
         connection = apsw.Connection(str(copy))
         unlock(connection, copy, key)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.close()
     except (apsw.Error, StoreError):
-        shutil.copyfile(damaged, copy)  # the log is of no use: the newest events are lost with it
-    return copy
+        return copy, _copy_readable(damaged, copy)  # the log is of no use: the newest events are lost with it
+    with copy.open("rb", buffering=0) as file:  # what the log had of them is there
+        return copy, {number for number in unreadable if not any(_page(file.fileno(), number))}
+
+
+def _page(file: int, number: int) -> bytes:
+    """As much as the disk gives at once."""
+    return os.pread(file, PAGE_BYTES, (number - 1) * PAGE_BYTES)
+
+
+def _copy_readable(source: Path, target: Path) -> set[int]:
+    """Copy page by page; the numbers of those that the disk does not give whole, zeros in the copy."""
+    unreadable = set()
+    with source.open("rb", buffering=0) as file, target.open("wb", buffering=0) as copy:
+        size = os.fstat(file.fileno()).st_size
+        for number, start in enumerate(range(0, size, PAGE_BYTES), start=1):
+            try:
+                page = _page(file.fileno(), number)
+            except OSError:
+                page = b""
+            if len(page) < min(PAGE_BYTES, size - start):
+                unreadable.add(number)
+            else:
+                os.pwrite(copy.fileno(), page, start)
+        copy.truncate(size)
+    return unreadable
 
 
 def _copy_tables(source: Path, target: apsw.Connection, key: StoreKey | None) -> tuple[str, ...]:
@@ -134,12 +163,11 @@ def _copy_tables(source: Path, target: apsw.Connection, key: StoreKey | None) ->
     except (apsw.Error, StoreError):
         return COPIED_TABLES
     for table in COPIED_TABLES:
+        columns = target.execute("SELECT count(*) FROM pragma_table_info(?)", (table,)).get
+        insert = f"INSERT OR REPLACE INTO {table} VALUES({','.join('?' * columns)})"
         try:
-            rows = reader.execute(f"SELECT * FROM {table}").fetchall()
-            if rows:
-                marks = ",".join("?" * len(rows[0]))
-                with target:
-                    target.executemany(f"INSERT OR REPLACE INTO {table} VALUES({marks})", rows)
+            with target:
+                target.executemany(insert, reader.execute(f"SELECT * FROM {table}"))
         except (apsw.Error, UnicodeDecodeError):
             unreadable.append(table)
     reader.close()

@@ -2,13 +2,14 @@
 
 Each leaf page of a table names its own rows, so that a row can be read although every page above it is
 gone. A row counts only if all of it is consistent: lengths add up, types are those of the table, texts are
-text. Nothing is written, and nothing is trusted: a number that leads out of the file ends a row.
+text. Nothing is written, and nothing is trusted: a number that leads out of the file ends a row, and a page
+that the disk does not give is lost. The file is not mapped: such a page would end the process.
 
 Format: https://www.sqlite.org/fileformat2.html, sections 1.2 to 1.6 and 2.1.
 """
 
-from collections.abc import Iterator
-from mmap import ACCESS_READ, mmap
+import os
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from coldaisle.core.store.sqlite_schema import PAGE_BYTES
@@ -31,12 +32,15 @@ class _Torn(Exception):  # noqa: N818 - named for the situation; never leaves th
     """Raised where a row's bytes cannot be a row; it is passed over."""
 
 
-def rows_of(path: Path) -> Iterator[Row]:
-    """Every consistent row of every table leaf in the file, in the order of pages."""
+def rows_of(path: Path, unreadable: Container[int] = ()) -> Iterator[Row]:
+    """Every consistent row of every table leaf in the file, in the order of pages.
+
+    ``unreadable`` are pages that are known to be lost, whatever the file holds in their place.
+    """
     if path.stat().st_size < PAGE_BYTES:
         return
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        pages = _Pages(content)
+    with path.open("rb", buffering=0) as file:
+        pages = _Pages(file.fileno(), unreadable)
         for number in range(1, pages.count + 1):
             yield from pages.rows(number)
 
@@ -44,18 +48,31 @@ def rows_of(path: Path) -> Iterator[Row]:
 class _Pages:
     """The pages of one file; page 1 is the first."""
 
-    def __init__(self, content: mmap) -> None:
-        self._content = content
-        size = int.from_bytes(content[16:18])
-        is_plausible = size >= 512 and size & (size - 1) == 0
-        self._size = size if is_plausible else PAGE_BYTES
-        reserved = content[20] if is_plausible and content[20] <= 64 else 0
-        self._usable = self._size - reserved
-        self.count = len(content) // self._size
+    def __init__(self, file: int, unreadable: Container[int]) -> None:
+        self._file = file
+        self._unreadable = unreadable
+        size, reserved = self._layout()
+        self._size = size
+        self._usable = size - reserved
+        self.count = os.fstat(file).st_size // size
+
+    def _layout(self) -> tuple[int, int]:
+        """Bytes of a page, and how many of them hold no data; as in every store where nobody can tell."""
+        try:
+            header = os.pread(self._file, _FILE_HEADER_BYTES, 0)
+        except OSError:
+            return PAGE_BYTES, 0
+        size = int.from_bytes(header[16:18])
+        if size < 512 or size & (size - 1):
+            return PAGE_BYTES, 0
+        return size, header[20] if header[20] <= 64 else 0
 
     def rows(self, number: int) -> Iterator[Row]:
         """The rows of a page; none when it is no leaf of a table."""
-        page = self._page(number)
+        try:
+            page = self._page(number)
+        except _Torn:
+            return
         start = _FILE_HEADER_BYTES if number == 1 else 0
         if page[start] != _LEAF:
             return
@@ -73,9 +90,15 @@ class _Pages:
                 yield row
 
     def _page(self, number: int) -> bytes:
-        if not 1 <= number <= self.count:
+        if not 1 <= number <= self.count or number in self._unreadable:
             raise _Torn
-        return self._content[(number - 1) * self._size : number * self._size]
+        try:
+            page = os.pread(self._file, self._size, (number - 1) * self._size)
+        except OSError as error:
+            raise _Torn from error
+        if len(page) < self._size:
+            raise _Torn
+        return page
 
     def _row(self, page: bytes, at: int) -> Row:
         length, at = _varint(page, at)
