@@ -1,6 +1,8 @@
 """``coldaisle store`` from the command line: what people do with a store's file, and what they are told."""
 
 import json
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,6 +57,12 @@ def test_every_command_teaches(data: Path) -> None:
         told = call(*name.split(), "--help")
         assert told.exit_code == OK
         assert "Examples:" in told.output, name
+
+
+def test_a_store_is_looked_after_without_what_only_a_server_needs() -> None:
+    code = "import coldaisle.server.store_work, sys; print(*{'grpc', 'river', 'scipy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 async def test_a_backup_restored_elsewhere_is_the_history(data: Path, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from coldaisle.core.store.chain_keys import load_or_make_chain_keys
 from coldaisle.core.store.cipher import StoreKey, load_store_key, store_key_from_environment
 from coldaisle.core.store.snapshots import Snapshots, SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.server.settings import ServeSettings
 from coldaisle.server.store_options import CHAIN_KEY_FILE, STORE_FILE
 
 if TYPE_CHECKING:
     from coldaisle.integrations.kurrent import KurrentStore
+    from coldaisle.server.settings import ServeSettings
 
 
 class Opened(Struct, frozen=True):
@@ -35,7 +35,7 @@ class Opened(Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def open_history(serve: ServeSettings, folder: Path) -> AsyncIterator[Opened]:
+async def open_history(serve: "ServeSettings", folder: Path) -> AsyncIterator[Opened]:
     """The history as long as the block runs."""
     url = _cluster(serve)
     async with _open_cluster(url, serve) if url else _open_file(serve, folder) as opened:
@@ -43,7 +43,7 @@ async def open_history(serve: ServeSettings, folder: Path) -> AsyncIterator[Open
 
 
 @contextlib.asynccontextmanager
-async def _open_file(serve: ServeSettings, folder: Path) -> AsyncIterator[Opened]:
+async def _open_file(serve: "ServeSettings", folder: Path) -> AsyncIterator[Opened]:
     """Appends are chained under a key that is made when there is none."""
     path = folder / STORE_FILE
     chain = load_or_make_chain_keys(Path(serve.chain_key_file or folder / CHAIN_KEY_FILE))
@@ -54,7 +54,7 @@ async def _open_file(serve: ServeSettings, folder: Path) -> AsyncIterator[Opened
 
 
 @contextlib.asynccontextmanager
-async def _open_cluster(url: str, serve: ServeSettings) -> AsyncIterator[Opened]:
+async def _open_cluster(url: str, serve: "ServeSettings") -> AsyncIterator[Opened]:
     """Integrity and encryption are then the cluster's; twin and reactors replay from its first event."""
     async with open_cluster(url, serve.store_ca_file) as store:
         yield Opened(store, store, None, without_secrets(url))
@@ -77,7 +77,7 @@ def open_cluster(url: str, ca_file: str = "") -> "KurrentStore":
     return KurrentStore(config)
 
 
-def _cluster(serve: ServeSettings) -> str:
+def _cluster(serve: "ServeSettings") -> str:
     if not serve.store_env:
         return serve.store
     try:
@@ -94,7 +94,7 @@ def without_secrets(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _store_key(serve: ServeSettings) -> StoreKey | None:
+def _store_key(serve: "ServeSettings") -> StoreKey | None:
     if serve.store_key_file:
         return load_store_key(Path(serve.store_key_file))
     return store_key_from_environment(serve.store_key_env) if serve.store_key_env else None

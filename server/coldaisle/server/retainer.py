@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -23,7 +24,9 @@ from coldaisle.core.store.retention_deleted import scavenge_deleted
 from coldaisle.core.store.retention_facts import tell_removed
 from coldaisle.core.store.retention_marks import mark, number_at
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.server.settings import RetentionSettings
+
+if TYPE_CHECKING:
+    from coldaisle.server.settings import RetentionSettings
 
 COVERED_BY = (TWIN_SNAPSHOT, snapshot_name("detector"), snapshot_name("policy"))
 """What must have a snapshot of an event before the event may go."""
@@ -59,7 +62,7 @@ class Retainer:
     A clock that leaps ahead makes all of the history old: then nothing is removed.
     """
 
-    def __init__(self, store: SqliteStore, settings: RetentionSettings, saves: Sequence[Save]) -> None:
+    def __init__(self, store: SqliteStore, settings: "RetentionSettings", saves: Sequence[Save]) -> None:
         self._store = store
         self._settings = settings
         self._saves = saves
@@ -139,7 +142,7 @@ class Retainer:
         )
 
 
-def retainer_for(store: EventStore, settings: RetentionSettings, saves: Sequence[Save]) -> Retainer | None:
+def retainer_for(store: EventStore, settings: "RetentionSettings", saves: Sequence[Save]) -> Retainer | None:
     """The retainer that the settings ask for. Raises ConfigError on a cluster, which has its own."""
     if not settings.is_active:
         return None
