@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from coldaisle.server.store_options import CHAIN_KEY_FILE, DEFAULT_DATA, STORE_FILE, key, store_key, told
+from coldaisle.server.store_options import (
+    CHAIN_KEY_FILE,
+    DEFAULT_DATA,
+    STORE_FILE,
+    key,
+    progress,
+    store_key,
+    told,
+)
 
 SIGNING_KEY_FILE = "signing.key"
 PUBLIC_KEYS_FILE = "signing.pub"
@@ -81,7 +89,7 @@ def rotate(folder: Path, chain: bool, signing: bool, store: Path | None, key_fil
     if not (chain or signing or store):
         raise click.UsageError("name what to rotate: --chain, --signing or --store FILE")
     if store is not None:
-        rekey_store(folder / STORE_FILE, store_key(key_file), load_store_key(store))
+        rekey_store(folder / STORE_FILE, store_key(key_file), load_store_key(store), progress("written"))
         click.echo(f"store        encrypted with the key in {store}")
     if chain:
         load_chain_keys(folder / CHAIN_KEY_FILE)  # there must be one to go on from

@@ -20,9 +20,10 @@ from coldaisle.core.store.backup_check import quick_check, thorough_check
 from coldaisle.core.store.backup_copy import copy_history
 from coldaisle.core.store.backup_migration import migrate
 from coldaisle.core.store.chain_keys import load_or_make_chain_keys
-from coldaisle.core.store.cipher import new_store_key, rekey
+from coldaisle.core.store.cipher import new_store_key
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.port import Append, EventStore
+from coldaisle.core.store.rekey import rekey_store
 from coldaisle.core.store.retention import retention, scavenge, set_retention
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_schema import APPLICATION_ID
@@ -328,7 +329,7 @@ async def test_a_store_of_the_first_layout_opens_and_works(tmp_path: Path, chain
 async def test_an_encrypted_store_of_the_first_layout_leaves_an_encrypted_copy(tmp_path: Path) -> None:
     path, key = tmp_path / "events.db", new_store_key()
     write_first_layout(path, 20)
-    rekey(path, None, key)
+    rekey_store(path, None, key)
     async with SqliteStore(path, key=key) as store:
         assert len(await everything(store)) == 20
     assert b"run-a" not in (tmp_path / "events.db.schema-1").read_bytes()

@@ -14,7 +14,7 @@ import apsw
 from msgspec import Struct
 
 from coldaisle.core.errors import StoreError, StoreUnreadable
-from coldaisle.core.store.cipher import StoreKey
+from coldaisle.core.store.cipher import StoreKey, keyed_name
 from coldaisle.core.store.sqlite_schema import LAST_POSITION, check_schema, open_reader, translate
 
 PROGRESS_STEPS = 500
@@ -38,9 +38,14 @@ class BackedUp(Struct, frozen=True):
 
 
 def backup(
-    source: Path, target: Path, progress: Progress = lambda *_: None, *, key: StoreKey | None = None
+    source: Path,
+    target: Path,
+    progress: Progress = lambda *_: None,
+    *,
+    key: StoreKey | None = None,
+    new_key: StoreKey | None = None,
 ) -> BackedUp:
-    """Copy the store to a new file, under the same key. Blocks for as long as the disk takes.
+    """Copy the store to a new file, under the same key or a new one. Blocks for as long as the disk takes.
 
     Raises StoreError when the target is there already, StoreUnreadable when the source is damaged.
     """
@@ -49,9 +54,9 @@ def backup(
     partial.unlink(missing_ok=True)  # what a killed backup left
     connection = open_reader(source, key, any_age=True)
     try:
-        _vacuum_into(connection, source, partial, progress)
-        head = _checked_head(partial, key)
-        _sync(partial)
+        _vacuum_into(connection, source, partial, progress, new_key)
+        head = _checked_head(partial, new_key or key)
+        sync(partial)
         os.link(partial, target)  # unlike a rename, never replaces what came meanwhile
     except FileExistsError as error:
         raise StoreError(f"{target} is there already: name a new file") from error
@@ -60,7 +65,7 @@ def backup(
     finally:
         connection.close()
         partial.unlink(missing_ok=True)
-    _sync(target.parent)
+    sync(target.parent)
     return BackedUp(target, target.stat().st_size, head)
 
 
@@ -85,7 +90,9 @@ def require_absent(path: Path) -> None:
         raise StoreError(f"{path} is there already, and nothing is overwritten: name another place")
 
 
-def _vacuum_into(connection: apsw.Connection, source: Path, partial: Path, progress: Progress) -> None:
+def _vacuum_into(
+    connection: apsw.Connection, source: Path, partial: Path, progress: Progress, new_key: StoreKey | None
+) -> None:
     expected = source.stat().st_size + sum(each.stat().st_size for each in beside(source) if each.exists())
 
     synced = 0
@@ -94,14 +101,17 @@ def _vacuum_into(connection: apsw.Connection, source: Path, partial: Path, progr
         nonlocal synced
         written = partial.stat().st_size if partial.exists() else 0
         if written - synced >= SYNC_BYTES:
-            _sync(partial)
+            sync(partial)
             synced = written
         progress(min(written, expected), expected)
         return False  # True would abort
 
     connection.set_progress_handler(report, PROGRESS_STEPS)
+    name = str(partial.absolute()) if new_key is None else keyed_name(partial, new_key)
     try:
-        connection.execute("VACUUM INTO ?", (str(partial),))
+        connection.execute("VACUUM INTO ?", (name,))
+    except apsw.CantOpenError:  # which may tell the name, and so the key
+        raise StoreError(f"{partial} cannot be made: check the folder and its permissions") from None
     except apsw.Error as error:
         raise translate(error, source) from error
     progress(expected, expected)
@@ -130,7 +140,8 @@ def _head(connection: apsw.Connection) -> int:
     return int(connection.execute(query).get)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or a folder's names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

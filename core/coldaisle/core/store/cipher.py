@@ -92,31 +92,23 @@ def unlock(connection: apsw.Connection, path: Path, key: StoreKey | None) -> Non
         ) from error
 
 
-def rekey(path: Path, old: StoreKey | None, new: StoreKey | None) -> None:
-    """Encrypt the file anew, whole; None on a side is a file that is not encrypted.
-
-    Nobody may have the store open. One transaction: a crash leaves the file under the old key.
-    """
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        unlock(connection, path, old)
-        if old is None:
-            _set_cipher(connection, path)
-        # a rollback journal holds the old pages under the old key; a WAL would mix both
-        connection.execute("PRAGMA journal_mode=DELETE").fetchall()
-        connection.execute(f"PRAGMA rekey='{f'raw:{new.hex}' if new else ''}'").fetchall()
-        connection.execute("PRAGMA journal_mode=WAL").fetchall()
-    finally:
-        connection.close()
+def keyed_name(path: Path, key: StoreKey) -> str:
+    """A name for SQLite, of a file that it is to make under this key. A secret: it holds the key."""
+    _require_cipher(path)
+    return f"{path.absolute().as_uri()}?cipher={CIPHER}&key=raw:{key.hex}"
 
 
 def _set_cipher(connection: apsw.Connection, path: Path) -> None:
+    _require_cipher(path)
+    connection.execute(f"PRAGMA cipher='{CIPHER}'").fetchall()
+
+
+def _require_cipher(path: Path) -> None:
     if not hasattr(apsw, "mc_version"):
         raise CipherMissing(
             f"{path} is to be encrypted, and this SQLite cannot: uninstall apsw, "
             "then reinstall apsw-sqlite3mc (both bring a module named apsw, and the last one installed wins)"
         )
-    connection.execute(f"PRAGMA cipher='{CIPHER}'").fetchall()
 
 
 def _is_plain(path: Path) -> bool | None:

@@ -61,11 +61,13 @@ def open_reader(path: Path, key: StoreKey | None = None, *, any_age: bool = Fals
 def opening(path: Path, flags: int, key: StoreKey | None) -> Iterator[apsw.Connection]:
     """A connection that stays open when all goes well, and errors as ours when not.
 
-    It is for one thread at a time: SQLite's own mutex around each column costs an eighth of a read.
+    It is for one thread at a time: SQLite's own mutex around each column costs an eighth of a read. It takes
+    names that tell a key (``keyed_name``); an absolute path is none.
     """
     connection = None
+    flags |= apsw.SQLITE_OPEN_NOMUTEX | apsw.SQLITE_OPEN_URI
     try:
-        connection = apsw.Connection(str(path), flags=flags | apsw.SQLITE_OPEN_NOMUTEX)
+        connection = apsw.Connection(str(path.absolute()), flags=flags)
         connection.set_busy_timeout(BUSY_MILLISECONDS)
         unlock(connection, path, key)
         yield connection
