@@ -268,6 +268,26 @@ async def test_a_store_that_only_reads_does_so_where_it_is_asked(tmp_path: Path)
         await store.head()
 
 
+async def test_more_streams_than_are_remembered_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coldaisle.core.store.sqlite_writer.MAX_KNOWN_STREAMS", 20)
+    monkeypatch.setattr("coldaisle.core.store.sqlite_reading.MAX_KNOWN_NAMES", 40)
+    expected: list[tuple[str, int]] = []
+    async with SqliteStore(tmp_path / "events.db") as store:
+        for version in range(3):
+            for start in range(0, 300, 10):
+                streams = [f"alert-{number}" for number in range(start, start + 10)]
+                events = [event(len(expected) + each) for each in range(10)]
+                await store.append_many(
+                    [Append(one, [each], version - 1) for one, each in zip(streams, events, strict=True)]
+                )
+                expected += [(stream, version) for stream in streams]
+        pages = await asyncio.gather(*(store.read_all(after=after) for after in range(0, 300, 7)))
+    for first, page in zip(range(0, 300, 7), pages, strict=True):
+        assert [(each.stream, each.version) for each in page.events] == expected[first:]
+
+
 async def test_no_page_and_no_pass_goes_along_a_whole_history(tmp_path: Path) -> None:
     path, count, vm_steps = tmp_path / "events.db", 5_000, 0
 

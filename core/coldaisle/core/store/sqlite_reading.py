@@ -26,6 +26,9 @@ MAX_STEP_EVENTS = 4_000
 KEPT_BYTES = 4 << 20
 """Freed memory that a reader may keep for its next page; most pages take less."""
 
+MAX_KNOWN_NAMES = 100_000
+"""Streams whose name a reader remembers (some 20 MB): runs and alerts have a stream each."""
+
 _COLUMNS = (
     "position, stream_id, version, id, type, schema, time, recorded, actor, data, "
     "correlation_id, causation_id"
@@ -127,15 +130,23 @@ class PageReader:
             try:
                 return _recorded(rows, self._stream_names)
             except KeyError:
-                known = connection.execute("SELECT id, name FROM stream").fetchall()
-                self._stream_names.update(cast("list[tuple[int, str]]", known))
-            return _recorded(rows, self._stream_names)
+                names = self._look_up(connection, {row[1] for row in rows})
+            return _recorded(rows, names)
         except KeyError as error:
             raise StoreUnreadable(
                 f"{self._path}: an event is of stream {error}, which is not there: restore a backup"
             ) from error
         except TypeError as error:  # a text that is none
             raise self._altered() from error
+
+    def _look_up(self, connection: apsw.Connection, ids: set[int]) -> dict[int, str]:
+        """The names of these streams, also kept for slices to come."""
+        query = f"SELECT id, name FROM stream WHERE id IN ({','.join('?' * len(ids))})"
+        names = dict(cast("list[tuple[int, str]]", connection.execute(query, tuple(ids)).fetchall()))
+        if len(self._stream_names) + len(names) > MAX_KNOWN_NAMES:
+            self._stream_names = {}  # not emptied: another thread may be reading in it
+        self._stream_names.update(names)
+        return names
 
     def _altered(self) -> StoreUnreadable:
         return StoreUnreadable(

@@ -28,6 +28,9 @@ from coldaisle.core.store.sqlite_streams import stream_row
 MAX_GROUP_EVENTS = 20_000
 """Events in one transaction; what comes beyond waits for the next."""
 
+MAX_KNOWN_STREAMS = 100_000
+"""Streams whose place the writer remembers (some 40 MB); any other is looked up when it is appended to."""
+
 _INSERT_STREAM = "INSERT INTO stream(id, name, version) VALUES(?,?,-1)"
 _UPSERT_CHECKPOINT = (
     "INSERT INTO checkpoint VALUES(?,?) ON CONFLICT(consumer) DO UPDATE SET position=excluded.position"
@@ -228,6 +231,8 @@ class Writer:
             raise
         if self._chain is not None and group.rows:
             self._chain.commit()
+        if len(self._streams) + len(group.streams) > MAX_KNOWN_STREAMS:
+            self._streams.clear()
         self._streams |= group.streams
         self.position, self.next_stream_id = group.position, group.next_stream_id
         self._recorded = group.recorded
