@@ -10,9 +10,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from coldaisle.core.errors import StoreError
+from coldaisle.core.errors import StoreError, StoreFull
 from coldaisle.core.events import NewEvent, Recorded, encode, stream_of
 from coldaisle.core.events.types import SamplesRecorded
+from coldaisle.core.store.backup import backup
 from coldaisle.core.store.backup_check import thorough_check
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.cipher import StoreKey, new_store_key
@@ -254,6 +255,21 @@ async def test_removed_events_do_not_come_back(tmp_path: Path) -> None:
     done = salvage(path, tmp_path / "new.db")
     assert await read_file(tmp_path / "new.db") == kept
     assert done.lost == ()
+
+
+@pytest.mark.parametrize("with_log", [False, True])
+async def test_a_full_disk_is_told_and_given_back(tmp_path: Path, small_disk: Path, with_log: bool) -> None:
+    await fill(tmp_path / "events.db")
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await store.append("run-a", [NewEvent(b"n" * 16, "T", 1, 1, "t", b"{}")])
+        for suffix in ("", "-wal") if with_log else ("",):
+            shutil.copyfile(tmp_path / f"events.db{suffix}", tmp_path / f"torn.db{suffix}")
+    with pytest.raises(StoreError, match="free disk space"):
+        salvage(tmp_path / "torn.db", small_disk / "new.db")
+    assert list(small_disk.iterdir()) == []
+    with pytest.raises(StoreFull, match=str(small_disk)):
+        backup(tmp_path / "events.db", small_disk / "backup.db")
+    assert list(small_disk.iterdir()) == []
 
 
 async def test_nothing_is_overwritten_and_nothing_made_of_nothing(tmp_path: Path) -> None:

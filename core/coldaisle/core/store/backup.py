@@ -112,6 +112,8 @@ def _vacuum_into(
         connection.execute("VACUUM INTO ?", (name,))
     except apsw.CantOpenError:  # which may tell the name, and so the key
         raise StoreError(f"{partial} cannot be made: check the folder and its permissions") from None
+    except apsw.FullError as error:
+        raise translate(error, partial.parent) from error
     except apsw.Error as error:
         raise translate(error, source) from error
     progress(expected, expected)

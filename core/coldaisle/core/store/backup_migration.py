@@ -12,7 +12,7 @@ import apsw
 from coldaisle.core.errors import StoreUnreadable
 from coldaisle.core.store.backup import backup
 from coldaisle.core.store.cipher import StoreKey
-from coldaisle.core.store.sqlite_schema import SCHEMA_VERSION
+from coldaisle.core.store.sqlite_schema import SCHEMA_VERSION, transaction
 
 Step = Callable[[apsw.Connection], None]
 
@@ -68,7 +68,7 @@ def migrate(
     if not saved.exists():
         backup(path, saved, key=key)
     for version in range(found, target):
-        with connection:
+        with transaction(connection):
             steps[version](connection)
             connection.execute(f"PRAGMA user_version={version + 1}")
     return target - found

@@ -30,7 +30,7 @@ from coldaisle.core.store.salvage_pages import Row, rows_of
 from coldaisle.core.store.salvage_query import open_damaged, query_rows
 from coldaisle.core.store.sqlite_chain import batches
 from coldaisle.core.store.sqlite_open import open_writer
-from coldaisle.core.store.sqlite_schema import LAST_POSITION, PAGE_BYTES
+from coldaisle.core.store.sqlite_schema import LAST_POSITION, PAGE_BYTES, transaction, translate
 from coldaisle.core.store.sqlite_writer import PUT_SETTING
 
 ROWS_A_TRANSACTION = 5_000
@@ -76,22 +76,32 @@ class Salvaged(Struct, frozen=True):
 def salvage(
     damaged: Path, target: Path, progress: Progress = lambda _: None, *, key: StoreKey | None = None
 ) -> Salvaged:
-    """Read what is intact into a new store, under the same key. Blocks for as long as the disk takes."""
+    """Read what is intact into a new store, under the same key. Blocks for as long as the disk takes.
+
+    Raises StoreError; nothing is left of a salvage that did not end.
+    """
     if not damaged.exists():
         raise StoreUnreadable(f"there is no file at {damaged}: name the damaged store")
     for path in (target, *beside(target)):
         require_absent(path)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".salvage-") as folder:
-        source, unreadable = _with_log(damaged, Path(folder), key)
-        connection = open_writer(target, None, key)
-        try:
-            return _salvaged(source, unreadable, connection, progress, key)
-        except BaseException:
-            for path in (target, *beside(target)):
-                path.unlink(missing_ok=True)
-            raise
-        finally:
-            connection.close()
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".salvage-") as folder:
+            source, unreadable = _with_log(damaged, Path(folder), key)
+            connection = open_writer(target, None, key)
+            try:
+                return _salvaged(source, unreadable, connection, progress, key)
+            finally:
+                connection.close()
+    except BaseException as error:
+        for path in (target, *beside(target)):
+            path.unlink(missing_ok=True)
+        if isinstance(error, apsw.Error):
+            raise translate(error, target) from error
+        if isinstance(error, OSError):
+            raise StoreError(
+                f"{target} cannot be written ({error.strerror}): free disk space, or name another place"
+            ) from error
+        raise
 
 
 def _salvaged(
@@ -105,7 +115,7 @@ def _salvaged(
     altered = _drop_altered(target)
     events = int(target.execute("SELECT count(*) FROM event").get)
     head = int(target.execute(_HEAD).get)
-    with target:  # positions whose events are lost are not used again
+    with transaction(target):  # positions whose events are lost are not used again
         target.execute(PUT_SETTING, ("last_position", head))
     return Salvaged(events, head, tuple(missing(target, head)), altered, renamed, unread_tables)
 
@@ -166,8 +176,10 @@ def _copy_tables(source: Path, target: apsw.Connection, key: StoreKey | None) ->
         columns = target.execute("SELECT count(*) FROM pragma_table_info(?)", (table,)).get
         insert = f"INSERT OR REPLACE INTO {table} VALUES({','.join('?' * columns)})"
         try:
-            with target:
+            with transaction(target):
                 target.executemany(insert, reader.execute(f"SELECT * FROM {table}"))
+        except apsw.FullError:  # this is the new file
+            raise
         except (apsw.Error, UnicodeDecodeError):
             unreadable.append(table)
     reader.close()
@@ -179,13 +191,15 @@ def _copy_events(rows: Iterator[Row], target: apsw.Connection, progress: Progres
     count = 0
     while chunk := list(islice(rows, ROWS_A_TRANSACTION)):
         events = [event for row in chunk if (event := _event(row)) is not None]
-        with target:
+        with transaction(target):
             target.executemany(_INSERT_EVENT, events)
             for insert, is_row in _OTHER_ROWS:
                 target.executemany(insert, [(row[0], *row[2:]) for row in chunk if is_row(row)])
         count += len(events)
         progress(count)
-    with target:  # what retention removed is not brought back by a page that was not yet used again
+    with transaction(
+        target
+    ):  # what retention removed is not brought back by a page that was not yet used again
         target.execute("DELETE FROM event WHERE position IN (SELECT position FROM removed)")
     return count
 
@@ -261,7 +275,7 @@ def _name_streams(target: apsw.Connection) -> int:
         "SELECT stream_id, type, data FROM event WHERE stream_id NOT IN (SELECT id FROM stream) "
         "GROUP BY stream_id"
     ).fetchall()
-    with target:
+    with transaction(target):
         for stream_id, type_name, data in nameless:
             name = _name_by_body(str(type_name), data) or f"lost-{stream_id}"
             taken = target.execute("SELECT count(*) FROM stream WHERE name = ?", (name,)).get
@@ -284,7 +298,7 @@ def _drop_altered(target: apsw.Connection) -> int:
             at = (row[0] - first) * DIGEST_BYTES
             if not is_digest_of(digests[at : at + DIGEST_BYTES], row):
                 altered.append((row[0],))
-    with target:
+    with transaction(target):
         target.executemany("DELETE FROM event WHERE position = ?", altered)
     return len(altered)
 

@@ -10,7 +10,7 @@ import msgspec
 from coldaisle.core.errors import ChainKeyUnusable, StoreUnreadable
 from coldaisle.core.store.chain import ALGORITHM, NO_HASH, Epoch, Fields, batch_hash, digests_of, epoch_start
 from coldaisle.core.store.chain_keys import ChainKeys
-from coldaisle.core.store.sqlite_schema import typed_rows
+from coldaisle.core.store.sqlite_schema import transaction, typed_rows
 
 _NO_END = (1 << 63) - 1
 _BATCHES = (
@@ -65,7 +65,7 @@ def open_chain(
     # a key that does not know the ones before it is a wrong key, not the next one
     previous = last_hash(connection, epochs, keys) if epochs else NO_HASH
     epoch = Epoch(keys.current, position + 1)
-    with connection:
+    with transaction(connection):
         _save(connection, [*epochs, epoch])
     return Chain(keys[keys.current], epoch_start(keys[keys.current], epoch, store_id(connection), previous))
 

@@ -79,6 +79,19 @@ def opening(path: Path, flags: int, key: StoreKey | None) -> Iterator[apsw.Conne
         raise
 
 
+@contextlib.contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All of it, or nothing. On a full disk SQLite rolls back by itself, and that error is the one to see."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def check_schema(connection: apsw.Connection, path: Path) -> None:
     """Raises unless this program knows the file's layout, or one that it was made into."""
     if connection.pragma("application_id") != APPLICATION_ID:
@@ -125,7 +138,7 @@ def translate(error: apsw.Error, path: Path) -> StoreError:
     """SQLite's error as ours, with the next step."""
     match error:
         case apsw.FullError():
-            return StoreFull(f"no room for {path}: free disk space; nothing of this append was written")
+            return StoreFull(f"no room for {path}: free disk space; nothing of this was written")
         case apsw.NotADBError():
             return StoreUnreadable(f"{path} is not an SQLite file, or it is encrypted: name another file")
         case apsw.CorruptError():
@@ -140,6 +153,6 @@ def create(connection: apsw.Connection, path: Path) -> None:
     """Lay out an empty file. Raises StoreUnreadable where something else is in it."""
     if connection.execute("SELECT count(*) FROM sqlite_schema").get:
         raise StoreUnreadable(f"{path} is an SQLite file, but not a Coldaisle store: name another file")
-    with connection:
+    with transaction(connection):
         connection.execute(SCHEMA)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}")

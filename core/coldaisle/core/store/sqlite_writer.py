@@ -22,7 +22,7 @@ from coldaisle.core.store.port import Append, Appended
 from coldaisle.core.store.sqlite_chain import open_chain
 from coldaisle.core.store.sqlite_group import Group, KnownStream
 from coldaisle.core.store.sqlite_insert import insert_events
-from coldaisle.core.store.sqlite_schema import LAST_POSITION, translate
+from coldaisle.core.store.sqlite_schema import LAST_POSITION, transaction, translate
 from coldaisle.core.store.sqlite_streams import stream_row
 
 MAX_GROUP_EVENTS = 20_000
@@ -212,8 +212,7 @@ class Writer:
         connection = self._connection
         group = Group(self, time.time_ns(), self._recorded)
         answers: list[Answer] = []
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             for request in requests:
                 try:
                     answers.append(group.take(request.appends, careful))
@@ -224,11 +223,6 @@ class Writer:
             connection.executemany(_UPSERT_CHECKPOINT, [r.checkpoint for r in requests if r.checkpoint])
             if self._chain is not None and group.rows:
                 self._chain.link(connection, group.position, group.fields())
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
         if self._chain is not None and group.rows:
             self._chain.commit()
         if len(self._streams) + len(group.streams) > MAX_KNOWN_STREAMS:
