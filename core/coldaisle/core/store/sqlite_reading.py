@@ -33,6 +33,7 @@ _COLUMNS = (
     "position, stream_id, version, id, type, schema, time, recorded, actor, data, "
     "correlation_id, causation_id"
 )
+_NAMES_FROM = "SELECT id, name FROM stream WHERE id >= ? ORDER BY id LIMIT 256"
 _RECORDED_FROM = "SELECT recorded FROM event WHERE position >= ? ORDER BY position LIMIT 1"
 _VISIBLE = "(SELECT id FROM stream WHERE name = ? AND NOT tombstoned)"
 _FIRST_VISIBLE = "(SELECT truncate_before FROM stream WHERE name = ?)"
@@ -140,12 +141,18 @@ class PageReader:
             raise self._altered() from error
 
     def _look_up(self, connection: apsw.Connection, ids: set[int]) -> dict[int, str]:
-        """The names of these streams, also kept for slices to come."""
-        query = f"SELECT id, name FROM stream WHERE id IN ({','.join('?' * len(ids))})"
-        names = dict(cast("list[tuple[int, str]]", connection.execute(query, tuple(ids)).fetchall()))
-        if len(self._stream_names) + len(names) > MAX_KNOWN_NAMES:
-            self._stream_names = {}  # not emptied: another thread may be reading in it
-        self._stream_names.update(names)
+        """The names of these streams, and of those that began after them: they often come next."""
+        known = self._stream_names
+        names = {each: known[each] for each in ids if each in known}
+        while missing := ids - names.keys():
+            first = min(missing)
+            names.update(cast("list[tuple[int, str]]", connection.execute(_NAMES_FROM, (first,)).fetchall()))
+            if first not in names:
+                raise KeyError(first)
+        if len(known) + len(names) > MAX_KNOWN_NAMES:
+            self._stream_names = names  # nothing is taken out of the old ones: another thread may read in them
+        else:
+            known.update(names)
         return names
 
     def _altered(self) -> StoreUnreadable:
