@@ -150,7 +150,7 @@ class PageReader:
             if first not in names:
                 raise KeyError(first)
         if len(known) + len(names) > MAX_KNOWN_NAMES:
-            self._stream_names = names  # nothing is taken out of the old ones: another thread may read in them
+            self._stream_names = names  # the old ones stay whole: another thread may read in them
         else:
             known.update(names)
         return names
