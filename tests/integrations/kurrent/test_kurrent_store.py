@@ -171,6 +171,29 @@ async def test_only_what_may_pass_is_tried_again(port: int, error: Exception, at
     assert tried == attempts
 
 
+async def test_who_follows_ends_when_cancelled_wherever_in_the_client_it_is(port: int) -> None:
+    """The package swallows a cancellation while it ends an answer: each attempt comes a step later."""
+    async with KurrentStore(config(port)) as store, KurrentStore(config(port)) as other:
+        caught_up = asyncio.Event()
+
+        async def follow() -> None:
+            async for page in store.subscribe_all():
+                if page.caught_up:
+                    caught_up.set()
+
+        for steps in range(60):
+            caught_up.clear()
+            follower = asyncio.create_task(follow())
+            await caught_up.wait()
+            await asyncio.sleep(0.01)  # it waits for more by now
+            await other.append("a", [new(steps + 1)])
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            follower.cancel()
+            await asyncio.wait([follower], timeout=WAIT_SECONDS)
+            assert follower.cancelled(), steps
+
+
 async def test_others_events_are_read_as_foreign(port: int) -> None:
     async with (
         AsyncKurrentDBClient(f"kdb://127.0.0.1:{port}?Tls=false") as other,

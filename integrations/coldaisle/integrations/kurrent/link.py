@@ -59,7 +59,7 @@ class Link:
         pause_seconds = self._config.first_pause_seconds
         for attempt in range(1, self._config.max_attempts + 1):
             try:
-                return await work(self._client)
+                return await _whole(work(self._client))
             except KurrentDBClientError as error:
                 if not _passes(error):
                     raise
@@ -72,6 +72,20 @@ class Link:
             await asyncio.sleep(self._jitter.uniform(0, pause_seconds))
             pause_seconds = min(2 * pause_seconds, self._config.max_pause_seconds)
         raise AssertionError("the last attempt returns or raises")
+
+
+async def _whole(work: Awaitable[Result]) -> Result:
+    """The work's result. A cancellation that the package swallowed, where it ends an answer, is raised here:
+    else who follows a cluster follows it for ever, and its server does not stop.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        return await work
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _passes(error: Exception) -> bool:
