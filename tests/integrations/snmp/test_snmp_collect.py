@@ -45,8 +45,10 @@ async def collecting(collector, seen):
         running.cancel()
 
 
-def watch(client, port, seen, **settings):
-    device = DeviceConfig("pdu-a01", f"127.0.0.1:{port}", timeout_seconds=0.2, retries=0, **settings)
+def watch(client, port, seen, timeout_seconds=0.2, **settings):
+    device = DeviceConfig(
+        "pdu-a01", f"127.0.0.1:{port}", timeout_seconds=timeout_seconds, retries=0, **settings
+    )
     return DeviceWatch(client, device, 10.0, "agent-1", built_in_profiles(), seen)
 
 
@@ -203,7 +205,7 @@ def test_a_missing_secret_is_a_config_error(tmp_path):
 async def test_a_client_serves_many_watches_at_once(seen):
     async with Responder(Table(PDU_ROWS)) as device, SnmpClient() as client, asyncio.TaskGroup() as group:
         for _ in range(50):
-            group.create_task(watch(client, device.port, seen).poll_once())
+            group.create_task(watch(client, device.port, seen, timeout_seconds=5.0).poll_once())
     assert len(seen.of(SamplesRecorded)) == 50
 
 
