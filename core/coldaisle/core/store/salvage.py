@@ -99,7 +99,7 @@ def salvage(
             raise translate(error, target) from error
         if isinstance(error, OSError):
             raise StoreError(
-                f"{target} cannot be written ({error.strerror}): free disk space, or name another place"
+                f"nothing was salvaged into {target} ({error}): free disk space, or name another place"
             ) from error
         raise
 
@@ -197,9 +197,8 @@ def _copy_events(rows: Iterator[Row], target: apsw.Connection, progress: Progres
                 target.executemany(insert, [(row[0], *row[2:]) for row in chunk if is_row(row)])
         count += len(events)
         progress(count)
-    with transaction(
-        target
-    ):  # what retention removed is not brought back by a page that was not yet used again
+    with transaction(target):
+        # what retention removed is not brought back by a page that was not yet used again
         target.execute("DELETE FROM event WHERE position IN (SELECT position FROM removed)")
     return count
 
