@@ -117,6 +117,17 @@ async def test_the_key_is_put_on_and_changed(tmp_path: Path) -> None:
         )
 
 
+async def test_a_store_behind_a_link_is_put_under_the_key_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link, key = tmp_path / "events.db", new_store_key()
+    await fill(tmp_path / "disk" / "events.db", None)
+    link.symlink_to(tmp_path / "disk" / "events.db")
+    rekey_store(link, None, key)
+    assert link.is_symlink()
+    assert await count(link, key) == 199
+    assert b"door code" not in (tmp_path / "disk" / "events.db").read_bytes()
+
+
 async def test_a_store_that_is_read_keeps_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("coldaisle.core.store.sqlite_schema.BUSY_MILLISECONDS", 50)
     path, key = tmp_path / "events.db", new_store_key()

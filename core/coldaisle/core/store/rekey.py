@@ -27,8 +27,9 @@ def rekey_store(
     """
     if not path.exists():
         raise StoreUnreadable(f"there is no store at {path}: name the file that `coldaisle serve` writes")
-    copy = path.with_name(f".{path.name}.rekeyed")
     locked = lock(path)
+    path = path.resolve()  # where the name is a link, the file behind it is replaced
+    copy = path.with_name(f".{path.name}.rekeyed")
     try:
         _take_in_log(path, old)
         copy.unlink(missing_ok=True)  # what a killed attempt left
