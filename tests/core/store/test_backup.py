@@ -385,7 +385,7 @@ async def test_the_quick_look_is_quick_and_finds_a_hole_at_the_end(tmp_path: Pat
         assert quick_check(path) == []
         started = time.perf_counter()
         quick_check(path)
-        assert time.perf_counter() - started < 0.2
+        assert time.perf_counter() - started < 1
         await store.maintain(lambda c: c.execute("DELETE FROM event WHERE position = 2990").fetchall())
         assert "1 are missing" in quick_check(path)[0]
         await store.maintain(lambda c: c.execute("DELETE FROM stream WHERE name = 'run-1'").fetchall())
