@@ -1,7 +1,9 @@
 """The hash chain: whatever is done to the file behind its back is found, where it is and what it is."""
 
+import asyncio
 import os
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from coldaisle.core.errors import ChainKeyUnusable, CheckpointInvalid, StoreUnreadable
 from coldaisle.core.events import NewEvent
-from coldaisle.core.store import Append
+from coldaisle.core.store import Append, chain_verify
 from coldaisle.core.store.chain import REMOVED, event_digest, removal_record
 from coldaisle.core.store.chain_keys import (
     ChainKeys,
@@ -316,6 +318,34 @@ async def test_the_chain_goes_on_under_a_new_key(tmp_path: Path) -> None:
     assert (found.fault, found.position) == (None, 2 * EVENTS)
     with pytest.raises(ChainKeyUnusable, match=both.current):
         await verified(path, old)
+
+
+async def test_a_key_that_comes_in_force_during_a_verification_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is appended then is chained under it, and what retention removes then is sealed under it."""
+    monkeypatch.setattr(chain_verify, "STEP_EVENTS", 10)
+    path, key_file = tmp_path / "events.db", tmp_path / "chain.keys"
+    await fill(path, random.Random(4), load_or_make_chain_keys(key_file))
+    add_chain_key(key_file)
+    keys = load_chain_keys(key_file)
+
+    async def go_on_under_the_new_key() -> None:
+        await fill(path, random.Random(5), keys, start=EVENTS + 1)
+        async with SqliteStore(path, chain=keys) as store:
+            (event,) = (await store.read_all(after=99, limit=1)).events
+            record = store.removal_record(REMOVED, 100, event_digest(event))
+            await store.maintain(lambda c: remove_events(c, [(100, record)]))
+
+    def rotate_once(position: int, head: int) -> None:
+        if head == EVENTS:
+            rotation = threading.Thread(target=asyncio.run, args=(go_on_under_the_new_key(),))
+            rotation.start()
+            rotation.join()
+
+    async with SqliteStore(path, read_only=True) as store:
+        found = await verify_chain(store, keys, progress=rotate_once)
+    assert (found.fault, found.position, found.removed) == (None, 2 * EVENTS, 1)
 
 
 async def test_removals_hold_under_the_key_that_sealed_them(tmp_path: Path) -> None:

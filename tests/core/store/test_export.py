@@ -1,9 +1,12 @@
 """An export is verified by the script that ships beside it, with nothing of ours on the path."""
 
+import asyncio
 import json
 import random
+import resource
 import subprocess
 import sys
+import threading
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,10 +14,12 @@ import pytest
 
 from coldaisle.core.errors import ChainKeyUnusable, StoreError
 from coldaisle.core.events import NewEvent
+from coldaisle.core.store import export as export_module
 from coldaisle.core.store.chain import REMOVED, event_digest
 from coldaisle.core.store.chain_keys import add_chain_key, load_chain_keys, load_or_make_chain_keys
 from coldaisle.core.store.checkpoints import add_signing_key, load_signing_key
 from coldaisle.core.store.export import export
+from coldaisle.core.store.retention_marks import remove_events
 from coldaisle.core.store.sqlite import SqliteStore
 
 SCRIPT = Path(__file__).parents[3] / "tools" / "verify_export.py"
@@ -180,6 +185,55 @@ async def test_what_was_altered_is_not_exported(exported: Path, tmp_path: Path) 
         await store.maintain(lambda c: c.execute("UPDATE event SET actor='x' WHERE position=3").fetchall())
         with pytest.raises(StoreError, match="position 3 is not what was appended"):
             await export(store, tmp_path / "again", 1, 5, key)
+        assert not (tmp_path / "again").exists()
+
+
+async def test_an_export_without_room_says_so_and_leaves_nothing(exported: Path, tmp_path: Path) -> None:
+    key = load_signing_key(tmp_path / "signing.key")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with SqliteStore(tmp_path / "events.db", read_only=True) as store:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+        try:
+            with pytest.raises(StoreError, match=r"again cannot be written .*nothing is left there"):
+                await export(store, tmp_path / "again", 7, 66, key)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "again").exists()
+
+
+async def test_a_range_that_no_memory_takes_is_refused(exported: Path, tmp_path: Path) -> None:
+    key = load_signing_key(tmp_path / "signing.key")
+    async with SqliteStore(tmp_path / "events.db", read_only=True) as store:
+        with pytest.raises(StoreError, match="write several"):
+            await export(store, tmp_path / "again", 1, export_module.MAX_EXPORT_EVENTS + 1, key)
+
+
+async def test_retention_may_go_on_beside_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that it removes in the meantime is in the export with its seal alone, and no alarm."""
+    monkeypatch.setattr(export_module, "STEP_EVENTS", 10)
+    path, keys = tmp_path / "events.db", load_or_make_chain_keys(tmp_path / "chain.key")
+    async with SqliteStore(path, chain=keys) as store:
+        await store.append("run-1", [new(n) for n in range(1, 41)])
+
+    async def remove_one() -> None:
+        async with SqliteStore(path, chain=keys) as store:
+            (event,) = (await store.read_all(after=29, limit=1)).events
+            record = store.removal_record(REMOVED, 30, event_digest(event))
+            await store.maintain(lambda c: remove_events(c, [(30, record)]))
+
+    def remove_meanwhile(position: int, last: int) -> None:
+        if position == 10:
+            retention = threading.Thread(target=asyncio.run, args=(remove_one(),))
+            retention.start()
+            retention.join()
+
+    key = add_signing_key(tmp_path / "signing.key", tmp_path / "signing.pub")
+    async with SqliteStore(path, read_only=True) as store:
+        done = await export(store, tmp_path / "out", 1, 40, key, remove_meanwhile)
+    assert (done.events, done.removed) == (39, 1)
+    code, says = verify(tmp_path / "out", *with_keys(tmp_path / "out"))
+    assert code == 0, says
+    assert "removed by retention: 1 events" in says
 
 
 def test_the_script_says_how_it_is_used() -> None:

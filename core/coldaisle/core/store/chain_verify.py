@@ -93,17 +93,13 @@ class _Walk:
     """How far a verification got."""
 
     def __init__(self, connection: apsw.Connection, keys: ChainKeys, against: Sequence[Checkpoint]) -> None:
-        self._epochs = load_epochs(connection)
-        if not self._epochs:
-            raise ChainKeyUnusable(
-                "this history has no hash chain: serve it with a chain key; or its chain was taken away"
-            )
         self._keys = keys
-        self._all_keys = [keys[epoch.key_id] for epoch in self._epochs]
+        self._epochs: list[Epoch] = []
+        self._pending: list[Epoch] = []
+        self._take_epochs(connection)
         self._store_id = store_id(connection)
         self._against = {checkpoint.position: checkpoint for checkpoint in against}
         self._first = self._epochs[0].first_position
-        self._pending = list(self._epochs)
         self.position = self._first - 1
         self._events = self._removed = self._archived = 0
         self._hash = NO_HASH
@@ -123,6 +119,7 @@ class _Walk:
         """Some batches further, on one consistent state; the head."""
         connection.execute("BEGIN")
         try:
+            self._take_epochs(connection)
             end = self._events + self._removed + STEP_EVENTS
             while self.running and self._events + self._removed < end:
                 batch = next(batches(connection, self.position, 1), None)
@@ -133,6 +130,16 @@ class _Walk:
             return int(connection.execute(LAST_POSITION).get)
         finally:
             connection.execute("COMMIT")
+
+    def _take_epochs(self, connection: apsw.Connection) -> None:
+        """A key may have come in force since the last step, and seals what goes from there on."""
+        known, self._epochs = len(self._epochs), load_epochs(connection)
+        if not self._epochs:
+            raise ChainKeyUnusable(
+                "this history has no hash chain: serve it with a chain key; or its chain was taken away"
+            )
+        self._all_keys = [self._keys[epoch.key_id] for epoch in self._epochs]
+        self._pending.extend(self._epochs[known:])
 
     def _batch(self, connection: apsw.Connection, last: int, stored: bytes, digests: bytes) -> None:
         first = last - len(digests) // DIGEST_BYTES + 1

@@ -6,6 +6,7 @@ the standard library alone: the signature with the public key, and the chain its
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
@@ -34,8 +35,8 @@ FORMAT = "coldaisle-export-1"
 EVENTS_FILE = "events.jsonl"
 MANIFEST_FILE = "manifest.json"
 STEP_EVENTS = 1_000
-MAX_BATCHES = 1_000_000
-"""Batches in one manifest: 32 bytes for each of their events are held in memory."""
+MAX_EXPORT_EVENTS = 1_000_000
+"""Positions in one manifest: whoever writes or verifies it holds some 300 bytes for each in memory."""
 
 Progress = Callable[[int, int], None]
 """Takes the position exported up to, and the last one."""
@@ -66,22 +67,44 @@ async def export(
 
     Every event is held against its digest on the way: what was altered is not exported.
     """
+    if last - first >= MAX_EXPORT_EVENTS:
+        raise StoreError(
+            f"positions {first} to {last} are {last - first + 1}, and an export holds {MAX_EXPORT_EVENTS} at "
+            "most: write several, each with its own proof"
+        )
     manifest = await store.inspect(lambda connection: _manifest(connection, first, last, key))
-    removed = frozenset(map(int, cast("dict[str, str]", manifest["removed"])))
     _make(folder)
+    try:
+        return await _write(store, folder, manifest, key, progress)
+    except BaseException as error:  # also a cancelled export leaves nothing that looks like one
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise StoreError(
+                f"{folder} cannot be written ({error.strerror}), and nothing is left there: make room, or "
+                "name another place"
+            ) from error
+        raise
+
+
+async def _write(
+    store: SqliteStore, folder: Path, manifest: dict[str, object], key: SigningKey, progress: Progress
+) -> Exported:
+    first, last = cast("int", manifest["first_position"]), cast("int", manifest["last_position"])
     written, hashed = 0, sha256()
+    seals: dict[str, str] = {}
     with (folder / EVENTS_FILE).open("xb") as file:
         for start in range(first, last + 1, STEP_EVENTS):
             end = min(last, start + STEP_EVENTS - 1)
-            lines = await store.inspect(partial(_lines, first=start, last=end, removed=removed))
+            lines, removed = await store.inspect(partial(_lines, first=start, last=end))
+            seals.update(removed)
             for line in lines:
                 file.write(line)
                 hashed.update(line)
             written += len(lines)
             progress(end, last)
-    manifest["events_sha256"] = hashed.hexdigest()
+    manifest |= {"events_sha256": hashed.hexdigest(), "removed": seals}
     _write_signed(folder / MANIFEST_FILE, manifest, key)
-    return Exported(first, last, written, len(removed))
+    return Exported(first, last, written, len(seals))
 
 
 def _manifest(connection: apsw.Connection, first: int, last: int, key: SigningKey) -> dict[str, object]:
@@ -93,14 +116,12 @@ def _manifest(connection: apsw.Connection, first: int, last: int, key: SigningKe
             f"{epochs[0].first_position if epochs else 'a chained history'} to the head"
         )
     _, before = last_batch(connection, found[0][0] - 1) or (0, NO_HASH)
-    removed = removal_records(connection, first, last)
     return {
         "format": FORMAT,
         "algorithm": ALGORITHM,
         "store": store_id(connection).hex(),
         "first_position": first,
         "last_position": last,
-        "removed": {str(position): record[DIGEST_BYTES:].hex() for position, record in removed.items()},
         "chain_before": before.hex(),
         "chain_after": found[-1][1].hex(),
         "epochs": [[epoch.key_id, epoch.first_position] for epoch in epochs],
@@ -116,7 +137,7 @@ def _manifest(connection: apsw.Connection, first: int, last: int, key: SigningKe
 def _batches(connection: apsw.Connection, first: int, last: int) -> list[Batch]:
     """Every batch that touches the range."""
     found: list[Batch] = []
-    for row in batches(connection, first - 1, MAX_BATCHES):
+    for row in batches(connection, first - 1):
         if _start(row) > last:
             break
         found.append(row)
@@ -127,8 +148,18 @@ def _start(batch: Batch) -> int:
     return batch[0] - len(batch[2]) // DIGEST_BYTES + 1
 
 
-def _lines(connection: apsw.Connection, first: int, last: int, removed: frozenset[int]) -> list[bytes]:
+def _lines(connection: apsw.Connection, first: int, last: int) -> tuple[list[bytes], dict[str, str]]:
+    """The events' lines, and the seals of those that are gone, in one state: retention may go on beside."""
+    connection.execute("BEGIN")
+    try:
+        return _checked_lines(connection, first, last)
+    finally:
+        connection.execute("COMMIT")
+
+
+def _checked_lines(connection: apsw.Connection, first: int, last: int) -> tuple[list[bytes], dict[str, str]]:
     rows = {row[0]: row for row in stored_events(connection, first, last)}
+    removed = removal_records(connection, first, last)
     lines = []
     for batch in _batches(connection, first, last):
         start = _start(batch)
@@ -143,7 +174,7 @@ def _lines(connection: apsw.Connection, first: int, last: int, removed: frozense
                     "nothing that was altered is exported"
                 )
             lines.append(_line(event))
-    return lines
+    return lines, {str(position): record[DIGEST_BYTES:].hex() for position, record in removed.items()}
 
 
 def _line(event: Fields) -> bytes:
