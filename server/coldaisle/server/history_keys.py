@@ -50,7 +50,7 @@ def new(folder: Path, store: bool) -> None:
     \b
     A store is encrypted with its key by `keys rotate --store DIR/store.key`.
     """
-    from coldaisle.core.store.chain_keys import add_chain_key, write_private
+    from coldaisle.core.store.chain_keys import add_chain_key, write_whole
     from coldaisle.core.store.checkpoints import add_signing_key
     from coldaisle.core.store.cipher import new_store_key
 
@@ -61,7 +61,7 @@ def new(folder: Path, store: bool) -> None:
         made = add_signing_key(folder / SIGNING_KEY_FILE, folder / PUBLIC_KEYS_FILE)
         click.echo(f"signing key  {made.id}  public {made.public.hex()}")
     if store and not (folder / STORE_KEY_FILE).exists():
-        write_private(folder / STORE_KEY_FILE, f"{new_store_key().hex}\n".encode())
+        write_whole(folder / STORE_KEY_FILE, f"{new_store_key().hex}\n".encode())
         click.echo(f"store key    in {folder / STORE_KEY_FILE}; move it off the store's disk")
 
 

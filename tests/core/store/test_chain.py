@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import resource
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -301,6 +302,20 @@ async def test_signing_keys_are_private_and_rotate(tmp_path: Path) -> None:
     private.write_text("nothing")
     with pytest.raises(ChainKeyUnusable, match="64 hexadecimal"):
         load_signing_key(private)
+
+
+def test_a_new_signing_key_without_room_takes_nothing_away(tmp_path: Path) -> None:
+    private, public = tmp_path / "signing.key", tmp_path / "signing.pub"
+    first = add_signing_key(private, public)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(public.read_bytes()) + 1, limits[1]))
+    try:
+        with pytest.raises(ChainKeyUnusable, match=r"signing.pub: cannot be written"):
+            add_signing_key(private, public)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert load_public_keys(public) == {first.id: first.public}
+    assert load_signing_key(private).id == first.id
 
 
 async def test_the_chain_goes_on_under_a_new_key(tmp_path: Path) -> None:

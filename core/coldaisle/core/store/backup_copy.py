@@ -124,5 +124,6 @@ def _require_same(event: Recorded, copy: Recorded | None) -> None:
     if (event.stream, _new(event)) != (copy.stream, _new(copy)):
         raise StoreError(
             f"position {event.position} of the source is {id_text(event.id)} in {event.stream!r}, "
-            f"the copy has {id_text(copy.id)} in {copy.stream!r}: copy into a new store"
+            f"the copy has {id_text(copy.id)} in {copy.stream!r}: copy into a new store, and let retention "
+            "remove nothing of the source meanwhile"
         )

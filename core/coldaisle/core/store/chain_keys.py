@@ -91,7 +91,7 @@ def add_chain_key(path: Path) -> str:
     key = secrets.token_bytes(KEY_BYTES)
     known = load_chain_keys(path).ids if path.exists() else []
     line = f"{key_id(key)} {key.hex()}\n".encode()
-    write_private(path, line if not known else path.read_bytes().rstrip(b"\n") + b"\n" + line)
+    write_whole(path, line if not known else path.read_bytes().rstrip(b"\n") + b"\n" + line)
     return key_id(key)
 
 
@@ -102,12 +102,12 @@ def load_or_make_chain_keys(path: Path) -> ChainKeys:
     return load_chain_keys(path)
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file whole, readable by its owner only, and have it on disk."""
+def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a file whole, and have it on disk; unless said otherwise, its owner alone reads it."""
     part = path.with_name(path.name + ".part")
     try:
         part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()

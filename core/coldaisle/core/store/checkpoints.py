@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from coldaisle.core.errors import ChainKeyUnusable, CheckpointInvalid
 from coldaisle.core.store.chain import NO_HASH
-from coldaisle.core.store.chain_keys import write_private
+from coldaisle.core.store.chain_keys import write_whole
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_chain import last_batch, load_epochs, store_id
 
@@ -67,14 +67,17 @@ def public_id(public: bytes) -> str:
 
 
 def add_signing_key(path: Path, public_path: Path) -> SigningKey:
-    """Make a key and put it in force; its public half joins those of the keys before it."""
+    """Make a key and put it in force; its public half joins those of the keys before it.
+
+    The public half comes first: alone it harms nothing, and a key without it signs what nobody verifies.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     private = Ed25519PrivateKey.generate()
     key = SigningKey(private)
     known = public_path.read_text("ascii") if public_path.exists() else ""
-    write_private(path, private.private_bytes_raw().hex().encode() + b"\n")
-    public_path.write_text(f"{known}{key.id} {key.public.hex()}\n", "ascii")
+    write_whole(public_path, f"{known}{key.id} {key.public.hex()}\n".encode(), mode=0o644)
+    write_whole(path, private.private_bytes_raw().hex().encode() + b"\n")
     return key
 
 
