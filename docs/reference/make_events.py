@@ -1,5 +1,6 @@
 """Writes ``events.md`` from the event types: run it after a type was added."""
 
+import re
 import typing
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def type_text(kind: object) -> str:
     """An annotation as a reader would say it."""
     if isinstance(kind, type) and not typing.get_args(kind):
         return kind.__name__
-    return str(kind).replace("coldaisle.core.events.types.", "").replace("typing.", "")
+    return re.sub(r"coldaisle\.core\.events\.types\.\w+\.|typing\.", "", str(kind))
 
 
 def section(name: str, kind: type[msgspec.Struct]) -> str:
