@@ -195,7 +195,7 @@ def copy(
     \b
     For another key, a new chain, a store that shrinks after much was removed, or the move to a cluster and
     back. May be interrupted and run again. A file keeps when FROM took an event (recorded); a cluster gives
-    the time of the copy.
+    the time of the copy. A server may use FROM meanwhile, unless its retention removes without an archive.
 
     \b
     Examples:
