@@ -168,6 +168,60 @@ async def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path) ->
                 await reader.append("run-a", [event(3)])
 
 
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from coldaisle.core.events import NewEvent
+from coldaisle.core.store.sqlite import SqliteStore
+
+async def write():
+    async with SqliteStore(Path(sys.argv[1])) as store:
+        for n in range(1, 301):
+            await store.append("run-a", [NewEvent(n.to_bytes(16), "T", 1, n, "t", b"{}")])
+
+asyncio.run(write())
+"""
+
+
+async def test_a_reader_follows_what_another_process_writes(tmp_path: Path) -> None:
+    path, seen = tmp_path / "events.db", []
+    async with SqliteStore(path):
+        pass
+    async with SqliteStore(path, read_only=True) as reader:
+        pages = reader.subscribe_all()
+        assert (await anext(pages)).events == []
+        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, str(path))
+        while len(seen) < 300:
+            seen += [event.position for event in (await anext(pages)).events]
+        await pages.aclose()  # type: ignore[attr-defined]  # an async generator
+    assert await writer.wait() == 0
+    assert seen == list(range(1, 301))
+
+
+async def test_a_reader_that_waits_for_another_process_reads_no_event(tmp_path: Path) -> None:
+    asked: list[str] = []
+    looked = asyncio.Event()
+
+    def note(_cursor: object, statement: str, _values: object) -> bool:
+        asked.append(statement)
+        if len(asked) == 3:
+            looked.set()
+        return True
+
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await store.append("run-a", [event(1)])
+        async with SqliteStore(store.path, read_only=True) as reader:
+            pages = reader.subscribe_all()
+            await anext(pages)
+            await reader.inspect(lambda connection: setattr(connection, "exec_trace", note))
+            waiting = asyncio.ensure_future(anext(pages))
+            await looked.wait()
+            assert set(asked[1:]) == {"PRAGMA data_version"}
+            await store.append("run-a", [event(2)])
+            assert [e.position for e in (await waiting).events] == [2]
+            await pages.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
 async def test_a_full_store_refuses_cleanly_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     path, stored = tmp_path / "events.db", 0
     filler = b"x" * 50_000

@@ -190,6 +190,11 @@ def head(connection: apsw.Connection) -> int:
     return int(connection.execute(LAST_POSITION).get)
 
 
+def data_version(connection: apsw.Connection) -> int:
+    """Another number whenever another connection, also in another process, has written since."""
+    return int(connection.execute("PRAGMA data_version").get)
+
+
 def position_at(connection: apsw.Connection, time: int) -> int:
     """See EventStore: a binary search, because ``recorded`` never falls along positions."""
     low, high = 0, head(connection)
