@@ -1,6 +1,7 @@
 """Groups of consumers over the wire."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,10 +11,14 @@ from kurrentdbclient import AsyncKurrentDBClient, NewEvent, StreamState
 from kurrentdbclient import exceptions as refused
 from kurrentdbclient.events import RecordedEvent
 from kurrentdbclient.protos.v1 import shared_pb2
+from kurrentdbclient.protos.v1.persistent_pb2 import ReadReq
 from kurrentdbclient.protos.v1.persistent_pb2_grpc import PersistentSubscriptionsStub
 
+from coldaisle.core.events import NewEvent as StoredEvent
+from coldaisle.core.store import sqlite as sqlite_module
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.server.kurrent import KurrentSettings, kurrent_server
+from coldaisle.server.kurrent.groups import MAX_REASON_CHARACTERS
 
 ANY = StreamState.ANY
 WAIT_SECONDS = 15.0
@@ -80,6 +85,64 @@ async def test_a_refused_event_comes_again_and_is_parked_at_last(client: AsyncKu
 
     await until(one_is_parked)
     await consumer.stop()
+
+
+async def test_an_event_is_parked_although_its_consumer_left_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store takes its time: the note waits for room, and must not be forgotten with the call."""
+    monkeypatch.setattr(sqlite_module, "MAX_QUEUED_BYTES", 10)
+    goes_on = threading.Event()
+    async with (
+        SqliteStore(tmp_path / "groups.db") as store,
+        kurrent_server(store, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port,
+        AsyncKurrentDBClient(f"kdb://127.0.0.1:{port}?Tls=false") as client,
+        asyncio.TaskGroup() as others,
+    ):
+        await fill(client, 1)
+        await client.create_subscription_to_stream("g", "a")
+        consumer = await client.read_subscription_to_stream("g", "a")
+        (event,) = await take(consumer, 1)
+
+        async def none_is_held() -> bool:
+            return (await client.get_subscription_info("g", "a")).total_in_flight_messages == 0
+
+        async def one_is_parked() -> bool:
+            return (await client.get_subscription_info("g", "a")).parked_message_count == 1
+
+        others.create_task(store.maintain(lambda _: goes_on.wait(WAIT_SECONDS)))
+        filler = StoredEvent(b"f" * 16, "T", 1, 1, "t", b"x" * 100)
+        others.create_task(store.append("other", [filler]))
+        await consumer.nack(event, "park")
+        await until(none_is_held)
+        await consumer.stop()
+        goes_on.set()
+        await until(one_is_parked)
+
+
+async def test_a_reason_to_park_is_kept_in_short(client: AsyncKurrentDBClient, port: int) -> None:
+    await fill(client, 1)
+    await client.create_subscription_to_stream("g", "a")
+    options = ReadReq.Options(
+        stream_identifier=shared_pb2.StreamIdentifier(stream_name=b"a"), group_name="g", buffer_size=1,
+        uuid_option=ReadReq.Options.UUIDOption(string=shared_pb2.Empty()),
+    )  # fmt: skip
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = PersistentSubscriptionsStub(channel).Read()
+        await call.write(ReadReq(options=options))
+        assert (await call.read()).WhichOneof("content") == "subscription_confirmation"
+        delivered = (await call.read()).event.event
+        refusal = ReadReq.Nack(ids=[delivered.id], action=ReadReq.Nack.Park, reason="why? " * 100_000)
+        await call.write(ReadReq(nack=refusal))
+
+        async def one_is_parked() -> bool:
+            return (await client.get_subscription_info("g", "a")).parked_message_count == 1
+
+        await until(one_is_parked)
+        call.cancel()
+    (note,) = await client.get_stream("$persistentsubscription-a::g-parked")
+    assert b"why? why?" in note.data
+    assert len(note.data) < 2 * MAX_REASON_CHARACTERS
 
 
 async def test_parked_events_are_replayed(client: AsyncKurrentDBClient) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import TypeVar, cast
+from weakref import WeakValueDictionary
 
 from grpc import StatusCode
 from kurrentdbclient.protos.v1 import streams_pb2
@@ -31,7 +32,8 @@ class Follower:
         self._store = store
         self._max_subscriptions = max_subscriptions
         self._count = 0
-        self._tombstones: dict[str, asyncio.Event] = {}
+        # kept by the subscriptions that wait for them: of a stream that nobody follows nothing stays
+        self._tombstones: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:

@@ -27,6 +27,7 @@ MIN_TICK_SECONDS = 0.02
 MAX_REPLAYED_EVENTS = 10_000
 MAX_BUFFER_EVENTS = 10_000
 MAX_SLOTS = 10_000
+MAX_REASON_CHARACTERS = 1_000
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ class Group:
         self._room = asyncio.Event()
         self._saved = (-1, -2)
         self._tasks: list[asyncio.Task[None]] = []
+        self._parkings: set[asyncio.Task[None]] = set()
         self.ledger = Ledger(0, -1, config.max_retry_count)
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
@@ -133,7 +135,7 @@ class Group:
         """End the group's work; its consumers are told."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks)
+        await asyncio.wait([*self._tasks, *self._parkings])
         text = "the group was changed, deleted or stopped"
         dropped = self.refusal(code or StatusCode.CANCELLED, "persistent-subscription-dropped", text)
         for seat in list(self.ledger.consumers):
@@ -169,7 +171,7 @@ class Group:
 
     async def refuse(self, seat: Seat, ids: Sequence[bytes], park: bool, reason: str) -> None:
         """The consumer could not do these: once more, or aside."""
-        give_up = self.ledger.finish(seat, ids) if park else self.ledger.retry(seat, ids)
+        give_up = self.ledger.park(seat, ids) if park else self.ledger.retry(seat, ids)
         await self._park(give_up, reason)
         self._pump()
 
@@ -249,16 +251,24 @@ class Group:
                 log.warning("a group's checkpoint was not saved", extra={"error": str(error)})
 
     async def _park(self, deliveries: Sequence[Delivery], reason: str) -> None:
+        """In a task of its own: the client that gave these up may be gone before they are on the disk."""
         if not deliveries:
             return
+        parking = asyncio.ensure_future(self._write_parked(deliveries, reason))
+        self._parkings.add(parking)
+        parking.add_done_callback(self._parkings.discard)
+        await asyncio.shield(parking)
+
+    async def _write_parked(self, deliveries: Sequence[Delivery], reason: str) -> None:
         now = time.time_ns()
-        notes = [self._note(delivery, reason, now) for delivery in deliveries]
+        notes = [self._note(delivery, reason[:MAX_REASON_CHARACTERS], now) for delivery in deliveries]
         try:
             appended = await self._store.append(self.config.parked_stream, notes)
         except StoreError as error:
-            self.ledger.waiting.extendleft(reversed(deliveries))
+            self.ledger.not_parked(deliveries)
             log.warning("events could not be parked and wait again", extra={"error": str(error)})
         else:
+            self.ledger.parked(deliveries)
             self.parked_last = appended.version
 
     def _note(self, delivery: Delivery, reason: str, now: int) -> NewEvent:

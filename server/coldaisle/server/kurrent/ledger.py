@@ -1,11 +1,11 @@
 """What a group of consumers has before it: what waits, who holds what, how far it got; pure.
 
-Delivery is at least once. An event is finished when it was acknowledged, skipped or parked; the checkpoint
-stands before the first unfinished event. Times are seconds of any steady clock.
+Delivery is at least once. An event is finished when it was acknowledged, skipped, or parked on the disk; the
+checkpoint stands before the first unfinished event. Times are seconds of any steady clock.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from coldaisle.core.events.envelope import Recorded
@@ -40,6 +40,7 @@ class Ledger:
 
     def __init__(self, position: int, parked_version: int, max_retries: int) -> None:
         self.waiting: deque[Delivery] = deque()
+        self.parking: list[Delivery] = []
         self.consumers: list[Consumer] = []
         self.max_retries = max_retries
         self.read_position = position
@@ -78,12 +79,30 @@ class Ledger:
         taken = (consumer.held.pop(event_id, None) for event_id in ids)
         return [entry[0] for entry in taken if entry is not None]
 
+    def park(self, consumer: Consumer, ids: Iterable[bytes]) -> list[Delivery]:
+        """Take these from the consumer, to be parked: :meth:`parked` or :meth:`not_parked` comes next."""
+        taken = self.finish(consumer, ids)
+        self.parking.extend(taken)
+        return taken
+
+    def parked(self, deliveries: Iterable[Delivery]) -> None:
+        """These are parked on the disk."""
+        gone = {id(delivery) for delivery in deliveries}
+        self.parking = [delivery for delivery in self.parking if id(delivery) not in gone]
+
+    def not_parked(self, deliveries: Sequence[Delivery]) -> None:
+        """These could not be parked: they wait again."""
+        self.parked(deliveries)
+        self.waiting.extendleft(reversed(deliveries))
+
     def retry(self, consumer: Consumer, ids: Iterable[bytes]) -> list[Delivery]:
-        """Put these back to the front; gives those that were tried too often, which are to be parked."""
+        """Put these back to the front; gives those that were tried too often, as :meth:`park` does."""
         failed = self.finish(consumer, ids)
         again = [replace(d, retries=d.retries + 1) for d in failed if d.retries < self.max_retries]
         self.waiting.extendleft(reversed(again))
-        return [delivery for delivery in failed if delivery.retries >= self.max_retries]
+        given_up = [delivery for delivery in failed if delivery.retries >= self.max_retries]
+        self.parking.extend(given_up)
+        return given_up
 
     def overdue(self, now: float, timeout_seconds: float) -> list[tuple[Consumer, list[bytes]]]:
         """What was handed out too long ago."""
@@ -120,7 +139,7 @@ class Ledger:
 
     def _unfinished(self) -> list[Delivery]:
         held = [d for consumer in self.consumers for d, _ in consumer.held.values()]
-        return [*self.waiting, *held]
+        return [*self.waiting, *self.parking, *held]
 
     def _choose(self, strategy: str, event: Recorded) -> Consumer | None:
         consumers = self.consumers
