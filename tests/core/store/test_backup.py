@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import apsw
@@ -25,6 +26,7 @@ from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.port import Append, EventStore
 from coldaisle.core.store.rekey import rekey_store
 from coldaisle.core.store.retention import retention, scavenge, set_retention
+from coldaisle.core.store.snapshots import PART_BYTES, Snapshot, SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_schema import APPLICATION_ID
 
@@ -348,6 +350,21 @@ async def test_a_store_of_the_second_layout_only_gets_its_number(tmp_path: Path)
         assert await retention(store) == {"telemetry": 5}
         now = await store.inspect(lambda c: c.execute("SELECT sql FROM sqlite_schema").fetchall())
         assert now == layout
+
+
+async def test_a_store_from_before_snapshots_came_in_parts_keeps_its_snapshots(tmp_path: Path) -> None:
+    path, data = tmp_path / "events.db", bytes(PART_BYTES * 2)
+    async with SqliteStore(path) as store:
+        await fill(store, 5)
+        row = ("x", 3, 1, sha256(b"3/1/" + data).digest(), data)
+        await store.maintain(lambda c: c.execute("INSERT INTO snapshot VALUES(?,?,?,?,?)", row).fetchall())
+        await store.maintain(lambda c: c.execute("DROP TABLE snapshot_part").fetchall())
+        await store.maintain(lambda c: c.execute("PRAGMA user_version=2").fetchall())
+    async with SqliteStore(path) as store:
+        snapshots = SqliteSnapshots(store)
+        assert await snapshots.load_snapshot("x", 1) == Snapshot(3, data)
+        await snapshots.save_snapshot("x", 4, 1, data + b"4")
+        assert await snapshots.load_snapshot("x", 1) == Snapshot(4, data + b"4")
 
 
 async def test_a_backup_of_an_older_schema_is_restored_and_migrated(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 from pathlib import Path
+from typing import cast
 
 import apsw
 import pytest
@@ -18,7 +19,15 @@ from coldaisle.core.store import reactions as reactions_module
 from coldaisle.core.store.live import TWIN_SCHEMA, TWIN_SNAPSHOT, load_twin, save_twin
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.reactions import ReactorRunner, appends_of, snapshot_name
-from coldaisle.core.store.snapshots import KEPT_SNAPSHOTS, MemorySnapshots, SqliteSnapshots, superfluous
+from coldaisle.core.store.snapshots import (
+    KEPT_SNAPSHOTS,
+    PART_BYTES,
+    MemorySnapshots,
+    Snapshot,
+    SqliteSnapshots,
+    snapshot_positions,
+    superfluous,
+)
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.templates import TemplateReactor
 from coldaisle.core.twin import Alert, Run, state_hash
@@ -255,6 +264,68 @@ async def test_a_bounded_number_is_kept_the_newest_always(tmp_path: Path) -> Non
             assert found.data == b"%d" % position
         count = await store.inspect(lambda c: c.execute("SELECT count(*) FROM snapshot").get)
         assert count == KEPT_SNAPSHOTS
+
+
+async def test_a_large_snapshot_comes_in_parts_and_goes_with_them(tmp_path: Path) -> None:
+    def parts(connection: apsw.Connection) -> set[tuple[int, int]]:
+        query = "SELECT position, count(*) FROM snapshot_part GROUP BY position"
+        return set(cast("list[tuple[int, int]]", connection.execute(query).fetchall()))
+
+    async with SqliteStore(tmp_path / "events.db") as store:
+        snapshots, source = SqliteSnapshots(store), random.Random(1)
+        for position in range(1, 20):
+            data = source.randbytes(PART_BYTES * 3 + position)
+            await snapshots.save_snapshot("x", position, 1, data)
+            assert await snapshots.load_snapshot("x", 1, at_most=99) == Snapshot(position, data)
+        kept = await store.inspect(lambda c: c.execute("SELECT position FROM snapshot").fetchall())
+        assert await store.inspect(parts) == {(position, 3) for (position,) in kept}
+        await snapshots.save_snapshot("x", 19, 1, b"a shorter one")
+        assert await snapshots.load_snapshot("x", 1, at_most=99) == Snapshot(19, b"a shorter one")
+        assert 19 not in dict(await store.inspect(parts))
+
+
+async def test_appends_pass_between_the_parts_of_a_snapshot(tmp_path: Path) -> None:
+    async with SqliteStore(tmp_path / "events.db") as store:
+        snapshots = SqliteSnapshots(store)
+        saving = asyncio.ensure_future(snapshots.save_snapshot("x", 1, 1, bytes(PART_BYTES * 20)))
+        await fill(store, 10)
+        assert not saving.done()
+        assert await store.inspect(snapshot_positions) == {}
+        await saving
+        assert await store.inspect(snapshot_positions) == {"x": 1}
+
+
+async def test_a_snapshot_that_was_given_up_leaves_nothing(tmp_path: Path) -> None:
+    """Of a killed process the parts stay until the next snapshot of the name."""
+    async with SqliteStore(tmp_path / "events.db") as store:
+        snapshots = SqliteSnapshots(store)
+        killed = "INSERT INTO snapshot_part VALUES('x', 5, 1, x'00')"
+        await store.maintain(lambda c: c.execute(killed).fetchall())
+        await snapshots.save_snapshot("x", 6, 1, b"small")
+        saving = asyncio.ensure_future(snapshots.save_snapshot("x", 7, 1, bytes(PART_BYTES * 20)))
+        while not await store.inspect(lambda c: c.execute("SELECT count(*) FROM snapshot_part").get):
+            pass
+        saving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saving
+        assert await store.inspect(lambda c: c.execute("SELECT count(*) FROM snapshot_part").get) == 0
+        assert await snapshots.load_snapshot("x", 1, at_most=9) == Snapshot(6, b"small")
+
+
+async def test_a_snapshot_in_place_of_another_is_never_half_of_each(tmp_path: Path) -> None:
+    """Retention trusts what is there: of two halves nothing could be made again."""
+    async with SqliteStore(tmp_path / "events.db") as store:
+        snapshots = SqliteSnapshots(store)
+        await snapshots.save_snapshot("x", 5, 1, b"older")
+        await snapshots.save_snapshot("x", 6, 1, bytes(PART_BYTES * 20))
+        saving = asyncio.ensure_future(snapshots.save_snapshot("x", 6, 1, b"1" * PART_BYTES * 20))
+        while (await store.inspect(snapshot_positions))["x"] == 6:
+            pass
+        saving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saving
+        assert await store.inspect(snapshot_positions) == {"x": 5}
+        assert await snapshots.load_snapshot("x", 1, at_most=9) == Snapshot(5, b"older")
 
 
 def test_what_is_kept_is_spread_over_the_history() -> None:

@@ -23,7 +23,8 @@ NEWEST_EVENTS = 1_000
 
 MAX_FAULTS = 20
 _TABLES = frozenset({
-    "stream", "event", "checkpoint", "batch", "removed", "segment", "snapshot", "retention", "setting",
+    "stream", "event", "checkpoint", "batch", "removed", "segment", "snapshot", "snapshot_part", "retention",
+    "setting",
 })  # fmt: skip
 
 

@@ -32,6 +32,12 @@ CREATE TABLE IF NOT EXISTS setting(key TEXT PRIMARY KEY, value BLOB NOT NULL) WI
 INSERT OR IGNORE INTO setting VALUES('store_id', randomblob(16));
 """
 
+_TABLES_OF_3 = """
+CREATE TABLE IF NOT EXISTS snapshot_part(
+  name TEXT NOT NULL, position INTEGER NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY(name, position, part));
+"""
+
 
 def _to_2(connection: apsw.Connection) -> None:
     """Schema 1 was given to two layouts: the first had neither chain, retention nor deleted streams."""
@@ -42,7 +48,12 @@ def _to_2(connection: apsw.Connection) -> None:
             connection.execute(f"ALTER TABLE stream ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
 
 
-MIGRATIONS: Mapping[int, Step] = {1: _to_2}
+def _to_3(connection: apsw.Connection) -> None:
+    """Snapshots come in parts: what a snapshot holds beyond its first."""
+    connection.execute(_TABLES_OF_3)
+
+
+MIGRATIONS: Mapping[int, Step] = {1: _to_2, 2: _to_3}
 """From which schema number, how to the next."""
 
 

@@ -5,9 +5,11 @@ fold begins earlier. Nothing here is a source of truth, so nothing here is an er
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 from msgspec import Struct
@@ -23,6 +25,25 @@ KEPT_SNAPSHOTS = 8
 """Snapshots kept of one name, spread over the history: a twin of long ago starts from the nearest one."""
 
 MAX_SNAPSHOT_BYTES = 256 << 20
+PART_BYTES = 1 << 20
+"""Of a snapshot in one transaction. All at once, 60 MB held up appends for one to three seconds."""
+
+PART_REST_SECONDS = 0.005
+"""Between two transactions: meanwhile appends have the writer."""
+
+FORGOTTEN_PARTS = 2
+"""Parts that one transaction removes."""
+
+_POSITIONS = (
+    "SELECT position FROM snapshot WHERE name = ? AND position <= ? AND schema = ? "
+    "AND typeof(position) = 'integer' ORDER BY position DESC"
+)
+_FIRST = "SELECT CAST(sha256 AS BLOB), CAST(data AS BLOB) FROM snapshot WHERE name = ? AND position = ?"
+_PARTS = "SELECT CAST(data AS BLOB) FROM snapshot_part WHERE name = ? AND position = ? ORDER BY part"
+_FORGET_PARTS = (
+    "DELETE FROM snapshot_part WHERE rowid IN (SELECT rowid FROM snapshot_part WHERE name = ?1 "
+    "AND position NOT IN (SELECT position FROM snapshot WHERE name = ?1) LIMIT ?2) RETURNING part"
+)
 log = logging.getLogger(__name__)
 
 
@@ -76,10 +97,14 @@ class MemorySnapshots:
 
 
 class SqliteSnapshots:
-    """Snapshots in the file of the history that they are of, so that a backup holds both."""
+    """Snapshots in the file of the history that they are of, so that a backup holds both.
+
+    A large one is written in parts, the first of them last: with it, and only then, the snapshot is there.
+    """
 
     def __init__(self, store: "SqliteStore") -> None:
         self._store = store
+        self._turn = asyncio.Lock()  # whoever is done removes parts without a snapshot, also another's
 
     async def save_snapshot(self, name: str, position: int, schema: int, data: bytes) -> None:
         """See Snapshots."""
@@ -87,8 +112,25 @@ class SqliteSnapshots:
             log.warning("a snapshot is too large to keep", extra={"snapshot": name, "bytes": len(data)})
             return
         digest = await asyncio.to_thread(_digest, position, schema, data)
-        row = (name, position, schema, digest, data)
-        await self._store.maintain(lambda connection: _save(connection, row))
+        view = memoryview(data)
+        first, *others = (view[at : at + PART_BYTES] for at in range(0, max(1, len(data)), PART_BYTES))
+        async with self._turn:
+            try:
+                for part in enumerate(others, start=1):
+                    await self._store.maintain(partial(_add_part, name=name, position=position, part=part))
+                    await asyncio.sleep(PART_REST_SECONDS)
+                row = (name, position, schema, digest, first)
+                await self._store.maintain(partial(_save, row=row, parts=len(others)))
+            finally:
+                await self._forget_parts(name)
+
+    async def _forget_parts(self, name: str) -> None:
+        """Those of dropped snapshots, and of one that was never finished."""
+        with contextlib.suppress(StoreError):  # the next one tries again
+            removed = FORGOTTEN_PARTS
+            while removed == FORGOTTEN_PARTS:
+                removed = await self._store.maintain(partial(_forget_some, name=name))
+                await asyncio.sleep(PART_REST_SECONDS)
 
     async def load_snapshot(self, name: str, schema: int, *, at_most: int | None = None) -> Snapshot | None:
         """See Snapshots. A damaged file that can still be read up to here costs time, not the start."""
@@ -112,24 +154,36 @@ def _digest(position: int, schema: int, data: bytes) -> bytes:
     return hashlib.sha256(b"%d/%d/" % (position, schema) + data).digest()
 
 
-def _save(connection: "apsw.Connection", row: tuple[str, int, int, bytes, bytes]) -> None:
+def _add_part(connection: "apsw.Connection", name: str, position: int, part: tuple[int, memoryview]) -> None:
+    """With its first other part a snapshot of the same position is no more: never is one half another's."""
+    connection.execute("DELETE FROM snapshot WHERE name = ? AND position = ?", (name, position))
+    connection.execute("INSERT OR REPLACE INTO snapshot_part VALUES(?,?,?,?)", (name, position, *part))
+
+
+def _save(connection: "apsw.Connection", row: tuple[str, int, int, bytes, memoryview], parts: int) -> None:
+    """With the first part the snapshot is there, and older ones may go."""
+    name, position = row[:2]
+    connection.execute(
+        "DELETE FROM snapshot_part WHERE name = ? AND position = ? AND part > ?", (name, position, parts)
+    )
     connection.execute("INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?,?)", row)
-    found = connection.execute("SELECT position FROM snapshot WHERE name = ?", (row[0],)).fetchall()
-    for old in superfluous(position for (position,) in cast("list[tuple[int]]", found)):
-        connection.execute("DELETE FROM snapshot WHERE name = ? AND position = ?", (row[0], old))
+    found = connection.execute("SELECT position FROM snapshot WHERE name = ?", (name,)).fetchall()
+    for old in superfluous(at for (at,) in cast("list[tuple[int]]", found)):
+        connection.execute("DELETE FROM snapshot WHERE name = ? AND position = ?", (name, old))
+
+
+def _forget_some(connection: "apsw.Connection", name: str) -> int:
+    """How many parts were removed that belong to no snapshot."""
+    return len(connection.execute(_FORGET_PARTS, (name, FORGOTTEN_PARTS)).fetchall())
 
 
 def _load(connection: "apsw.Connection", name: str, schema: int, end: int) -> Snapshot | None:
-    query = (
-        "SELECT position, CAST(sha256 AS BLOB), CAST(data AS BLOB) FROM snapshot "
-        "WHERE name = ? AND position <= ? AND schema = ? ORDER BY position DESC"
-    )
-    for position, digest, data in connection.execute(query, (name, end, schema)):
-        if (
-            isinstance(position, int)
-            and isinstance(data, bytes)
-            and _digest(position, schema, data) == digest
-        ):
+    found = connection.execute(_POSITIONS, (name, end, schema)).fetchall()
+    for (position,) in cast("list[tuple[int]]", found):
+        rows = connection.execute(_FIRST, (name, position)).fetchall()
+        parts = connection.execute(_PARTS, (name, position)).fetchall()
+        data = b"".join(part for *_, part in cast("list[tuple[bytes, ...]]", [*rows, *parts]))
+        if rows and _digest(position, schema, data) == rows[0][0]:
             return Snapshot(position, data)
         log.warning("a damaged snapshot is passed over", extra={"snapshot": name, "position": position})
     return None

@@ -11,7 +11,7 @@ from coldaisle.core.errors import SchemaTooNew, StoreError, StoreFull, StoreUnre
 from coldaisle.core.store.cipher import StoreKey, unlock
 
 APPLICATION_ID = 0x434F4C44  # "COLD", so that file(1) and we know our own
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PAGE_BYTES = 32_768
 BUSY_MILLISECONDS = 10_000
 
@@ -34,6 +34,9 @@ CREATE TABLE segment(
 CREATE TABLE snapshot(
   name TEXT NOT NULL, position INTEGER NOT NULL, schema INTEGER NOT NULL, sha256 BLOB NOT NULL,
   data BLOB NOT NULL, PRIMARY KEY(name, position)) WITHOUT ROWID;
+CREATE TABLE snapshot_part(
+  name TEXT NOT NULL, position INTEGER NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY(name, position, part));
 CREATE TABLE retention(category TEXT PRIMARY KEY, max_age_seconds INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE setting(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 INSERT INTO setting VALUES('store_id', randomblob(16));
