@@ -115,6 +115,20 @@ async def test_too_many_commands_are_refused_not_queued() -> None:
         bench.go.set()
 
 
+async def test_a_probe_that_is_refused_says_nothing_about_the_device() -> None:
+    """Were it "not done", the server would take the step again."""
+    bench = Bench()
+    async with bench.actions as actions:
+        await actions.take(command("a", verb="probe", action="redfish.reset"))
+        await actions.take(command("b", verb="probe", arguments=b"[1]"))
+        assert [(await bench.results.get()).outcome for _ in range(2)] == [UNKNOWN] * 2
+        for number in range(65):
+            await actions.take(command(f"c{number}", asset=f"a{number}", verb="probe"))
+        result = await bench.results.get()
+        assert (result.command_id, result.outcome) == ("c64", UNKNOWN)
+        bench.go.set()
+
+
 async def test_the_end_cancels_what_runs() -> None:
     bench = Bench()
     async with bench.actions as actions:

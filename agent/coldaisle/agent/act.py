@@ -60,7 +60,8 @@ class Actions:
             logger.info("command repeated while it runs", extra={"command": command.command_id})
             return
         if len(self._running) >= _MAX_RUNNING:
-            await self._answer(result_message(command.command_id, _not_done("the agent is busy: try again")))
+            busy = _refused(command, "the agent is busy: try again")
+            await self._answer(result_message(command.command_id, busy))
             return
         self._running.add(key)
         task = self._group.create_task(self._carry_out(command, key))
@@ -86,11 +87,11 @@ class Actions:
     async def _result(self, command: agent_pb2.Command) -> ActionResult:
         carry_out = self._carriers.get(command.action.partition(".")[0])
         if carry_out is None:
-            return _not_done(f"this agent has no action {command.action!r}")
+            return _refused(command, f"this agent has no action {command.action!r}")
         try:
             request = action_request(command)
         except ColdaisleError as error:
-            return _not_done(str(error))
+            return _refused(command, str(error))
         try:
             async with asyncio.timeout(request.timeout_seconds + _GRACE_SECONDS):
                 return await carry_out(request)
@@ -139,5 +140,6 @@ def _outcome(outcome: Outcome) -> agent_pb2.CommandResult.Outcome.ValueType:
             assert_never(outcome)
 
 
-def _not_done(reason: str) -> ActionResult:
-    return ActionResult("not_done", reason)
+def _refused(command: agent_pb2.Command, reason: str) -> ActionResult:
+    """Nothing was tried, so it is not done; what a probe asks about may be, and would else be done again."""
+    return ActionResult("unknown" if command.verb == "probe" else "not_done", reason)

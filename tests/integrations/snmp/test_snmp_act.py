@@ -77,6 +77,11 @@ async def test_a_setpoint_is_set_in_the_row_of_the_supply_sensor_and_read_back(a
     assert hall.table.value(f"{LIEBERT}.3.3.1.6.3") == (tags.INTEGER, 30)
 
 
+async def test_a_probe_of_a_device_that_is_not_configured_any_more_knows_nothing(actions):
+    assert (await actions.carry_out(request("crac-9"))).outcome == "not_done"
+    assert (await actions.carry_out(request("crac-9", "probe"))).outcome == "unknown"
+
+
 async def test_undo_takes_the_arguments_that_perform_gave(actions, hall):
     done = await actions.carry_out(request())
     undone = await actions.carry_out(request(verb="undo", **done.undo))

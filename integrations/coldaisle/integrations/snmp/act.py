@@ -98,10 +98,11 @@ class SnmpActions:
         Until the SET is sent, every fault is ``not_done``; a probe that fails is ``unknown``.
         """
         device = self._devices.get(request.asset)
-        if device is None or request.action != ACTION:
-            return ActionResult("not_done", f"no {request.action} for {request.asset} here")
-        ends_at = asyncio.get_running_loop().time() + request.timeout_seconds
         probes = request.verb == "probe"
+        if device is None or request.action != ACTION:
+            reason = f"no {request.action} for {request.asset} here"
+            return ActionResult("unknown" if probes else "not_done", reason)
+        ends_at = asyncio.get_running_loop().time() + request.timeout_seconds
         try:
             async with asyncio.timeout_at(ends_at):
                 target = read_target(device) if probes else _writable(device)
