@@ -47,7 +47,7 @@ async def test_a_result_carries_what_was_read_back_and_its_inverse() -> None:
     async with bench.actions as actions:
         await actions.take(command("run-1/a"))
         result = await bench.results.get()
-    assert (result.command_id, result.outcome) == ("run-1/a", DONE)
+    assert (result.command_id, result.verb, result.outcome) == ("run-1/a", "perform", DONE)
     assert json.loads(result.observed) == {"value": 21}
     assert json.loads(result.undo) == {"value": 24}
     request = bench.begun.get_nowait()

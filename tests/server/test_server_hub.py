@@ -36,7 +36,7 @@ async def carrying(hub: AgentHub, asked: ActionRequest, script) -> ActionResult:
 
 
 def answer(command: agent_pb2.Command, outcome=DONE, **more) -> agent_pb2.CommandResult:
-    return agent_pb2.CommandResult(command_id=command.command_id, outcome=outcome, **more)
+    return agent_pb2.CommandResult(command_id=command.command_id, verb=command.verb, outcome=outcome, **more)
 
 
 async def test_a_command_goes_to_the_agent_that_reaches_the_asset() -> None:
@@ -145,6 +145,22 @@ async def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(sent) ->
 
 async def test_a_late_answer_is_passed_over() -> None:
     link_to("crac-1").answered(agent_pb2.CommandResult(command_id="r-9/s", outcome=DONE))
+
+
+async def test_a_performs_late_answer_is_not_that_of_the_probe_after_it() -> None:
+    """Else the probe's would then be that of the second perform, and fail what is done a moment later."""
+    hub, link = AgentHub(), link_to("crac-1")
+    hub.join(link)
+    first = asyncio.create_task(hub.carry_out(request()))
+    late = await command_to(link)
+    first.cancel()  # the runner waited for long enough
+
+    async def agents() -> None:
+        probe = await command_to(link)
+        link.answered(answer(late, NOT_DONE, reason="no answer in time"))
+        link.answered(answer(probe, reason="it holds"))
+
+    assert (await carrying(hub, request("probe"), agents)).reason == "it holds"
 
 
 async def test_an_approved_run_acts_through_the_agents_stream_over_a_cut(api, agent, agent_of, plant) -> None:

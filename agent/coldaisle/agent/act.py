@@ -61,7 +61,7 @@ class Actions:
             return
         if len(self._running) >= _MAX_RUNNING:
             busy = _refused(command, "the agent is busy: try again")
-            await self._answer(result_message(command.command_id, busy))
+            await self._answer(result_message(command, busy))
             return
         self._running.add(key)
         task = self._group.create_task(self._carry_out(command, key))
@@ -82,7 +82,7 @@ class Actions:
         logger.log(
             level, "command carried out", extra={**fields, "outcome": result.outcome, "reason": result.reason}
         )
-        await self._answer(result_message(command.command_id, result))
+        await self._answer(result_message(command, result))
 
     async def _result(self, command: agent_pb2.Command) -> ActionResult:
         carry_out = self._carriers.get(command.action.partition(".")[0])
@@ -116,11 +116,12 @@ def action_request(command: agent_pb2.Command) -> ActionRequest:
     return ActionRequest(command.command_id, verb, command.action, command.asset, arguments, timeout)
 
 
-def result_message(command_id: str, result: ActionResult) -> agent_pb2.CommandResult:
-    """The result as the wire has it."""
+def result_message(command: agent_pb2.Command, result: ActionResult) -> agent_pb2.CommandResult:
+    """The result of a command as the wire has it."""
     undo = b"" if result.undo is None else msgspec.json.encode(result.undo)
     return agent_pb2.CommandResult(
-        command_id=command_id,
+        command_id=command.command_id,
+        verb=command.verb,
         outcome=_outcome(result.outcome),
         reason=result.reason,
         observed=msgspec.json.encode(result.observed),

@@ -326,6 +326,7 @@ class CommandResult(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     OBSERVED_FIELD_NUMBER: _builtins.int
     UNDO_FIELD_NUMBER: _builtins.int
+    VERB_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     outcome: Global___CommandResult.Outcome.ValueType
     reason: _builtins.str
@@ -333,6 +334,10 @@ class CommandResult(_message.Message):
     """What was read back, JSON object."""
     undo: _builtins.bytes
     """Arguments of the inverse, JSON object; empty where there is none."""
+    verb: _builtins.str
+    """The command's verb: the late answer of a perform is not that of the probe after it. Empty from an agent
+    that does not know of it yet.
+    """
     def __init__(
         self,
         *,
@@ -341,10 +346,11 @@ class CommandResult(_message.Message):
         reason: _builtins.str = ...,
         observed: _builtins.bytes = ...,
         undo: _builtins.bytes = ...,
+        verb: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "observed", b"observed", "outcome", b"outcome", "reason", b"reason", "undo", b"undo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "observed", b"observed", "outcome", b"outcome", "reason", b"reason", "undo", b"undo", "verb", b"verb"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

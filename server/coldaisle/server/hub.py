@@ -9,7 +9,7 @@ import asyncio
 import msgspec
 from msgspec.structs import replace
 
-from coldaisle.core.actions import ActionRequest, ActionResult
+from coldaisle.core.actions import ActionRequest, ActionResult, Verb
 from coldaisle.core.events.types import Argument
 from coldaisle.v1 import agent_pb2
 
@@ -26,6 +26,13 @@ _Outcome = agent_pb2.CommandResult
 _values_decoder = msgspec.json.Decoder(dict[str, Argument])
 
 
+class _Asked(msgspec.Struct, frozen=True):
+    """What an agent was asked, and where its answer goes; None says that none will come."""
+
+    verb: Verb
+    answer: asyncio.Future[ActionResult | None]
+
+
 class AgentLink:
     """One agent's open stream. ``seen`` is when it last spoke, UTC ns."""
 
@@ -38,12 +45,12 @@ class AgentLink:
         self.received_events = 0
         self.outbox: asyncio.Queue[agent_pb2.ConnectResponse] = asyncio.Queue(MAX_OUTBOX_MESSAGES)
         self.ended = asyncio.Event()
-        self._pending: dict[str, asyncio.Future[ActionResult | None]] = {}
+        self._pending: dict[str, _Asked] = {}
 
     async def ask(self, request: ActionRequest) -> ActionResult | None:
         """Have the agent act; None when its stream ended before it answered."""
         answer: asyncio.Future[ActionResult | None] = asyncio.get_running_loop().create_future()
-        self._pending[request.id] = answer
+        self._pending[request.id] = _Asked(request.verb, answer)
         try:
             async with asyncio.timeout(request.timeout_seconds + ANSWER_GRACE_SECONDS):
                 await self.outbox.put(agent_pb2.ConnectResponse(command=command_message(request)))
@@ -56,17 +63,21 @@ class AgentLink:
             self._pending.pop(request.id, None)
 
     def answered(self, message: agent_pb2.CommandResult) -> None:
-        """Take in a result; one that nobody waits for any more is too late and passed over."""
-        answer = self._pending.get(message.command_id)
-        if answer is not None and not answer.done():
-            answer.set_result(result_of(message))
+        """Take in a result; one that nobody waits for any more is too late and passed over.
+
+        So is a perform's when a probe of the same step is asked by now: taken for the probe's, it would leave
+        that one's answer to whatever is asked next.
+        """
+        asked = self._pending.get(message.command_id)
+        if asked is not None and message.verb in ("", asked.verb) and not asked.answer.done():
+            asked.answer.set_result(result_of(message))
 
     def end(self) -> None:
         """The stream is over: whoever waits for an answer learns that none will come."""
         self.ended.set()
-        for answer in self._pending.values():
-            if not answer.done():
-                answer.set_result(None)
+        for asked in self._pending.values():
+            if not asked.answer.done():
+                asked.answer.set_result(None)
 
 
 class AgentHub:
