@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from coldaisle.agent.act import Actions
 from coldaisle.core.actions import ActionRequest, ActionResult
@@ -51,7 +52,10 @@ async def test_a_result_carries_what_was_read_back_and_its_inverse() -> None:
     assert json.loads(result.observed) == {"value": 21}
     assert json.loads(result.undo) == {"value": 24}
     request = bench.begun.get_nowait()
-    assert request == ActionRequest("run-1/a", "perform", "snmp.set", "crac-1", {"value": 21}, 30.0)
+    assert 0 < request.timeout_seconds <= 30
+    assert replace(request, timeout_seconds=0.0) == ActionRequest(
+        "run-1/a", "perform", "snmp.set", "crac-1", {"value": 21}, 0.0
+    )
 
 
 async def test_a_repetition_does_not_run_twice() -> None:
@@ -103,6 +107,22 @@ async def test_an_action_without_end_is_unknown(monkeypatch: pytest.MonkeyPatch)
     async with bench.actions as actions:
         await actions.take(command("a", timeout_seconds=0.05))
         assert (await bench.results.get()).outcome == UNKNOWN
+
+
+async def test_a_command_whose_time_is_over_before_its_turn_is_not_carried_out() -> None:
+    """The server has given it up by then; a device that acts after that acts behind everybody's back."""
+    bench = Bench()
+    async with bench.actions as actions:
+        await actions.take(command("a"))
+        await bench.begun.get()
+        await actions.take(command("b", timeout_seconds=1e-6))
+        await actions.take(command("b", verb="probe", timeout_seconds=1e-6))
+        bench.go.set()
+        results = [await bench.results.get() for _ in range(3)]
+    assert [(result.command_id, result.outcome) for result in results] == [
+        ("a", DONE), ("b", NOT_DONE), ("b", UNKNOWN),
+    ]  # fmt: skip
+    assert bench.begun.empty()
 
 
 async def test_too_many_commands_are_refused_not_queued() -> None:

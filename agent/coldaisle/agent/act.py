@@ -64,15 +64,16 @@ class Actions:
             await self._answer(result_message(command, busy))
             return
         self._running.add(key)
-        task = self._group.create_task(self._carry_out(command, key))
+        ends_at = asyncio.get_running_loop().time() + _timeout_seconds(command)
+        task = self._group.create_task(self._carry_out(command, key, ends_at))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry_out(self, command: agent_pb2.Command, key: tuple[str, str]) -> None:
+    async def _carry_out(self, command: agent_pb2.Command, key: tuple[str, str], ends_at: float) -> None:
         lock = self._locks[command.asset]
         try:
             async with lock:
-                result = await self._result(command)
+                result = await self._result(command, ends_at)
         finally:
             self._running.discard(key)
             if not lock.locked():
@@ -84,25 +85,29 @@ class Actions:
         )
         await self._answer(result_message(command, result))
 
-    async def _result(self, command: agent_pb2.Command) -> ActionResult:
+    async def _result(self, command: agent_pb2.Command, ends_at: float) -> ActionResult:
         carry_out = self._carriers.get(command.action.partition(".")[0])
         if carry_out is None:
             return _refused(command, f"this agent has no action {command.action!r}")
+        # The server's patience began when it sent the command: behind others the turn may come after its end.
+        left_seconds = ends_at - asyncio.get_running_loop().time()
+        if left_seconds <= 0:
+            return _refused(command, f"other commands of {command.asset} took all of its time")
         try:
-            request = action_request(command)
+            request = action_request(command, left_seconds)
         except ColdaisleError as error:
             return _refused(command, str(error))
         try:
             async with asyncio.timeout(request.timeout_seconds + _GRACE_SECONDS):
                 return await carry_out(request)
         except TimeoutError:
-            return ActionResult("unknown", f"no outcome within {request.timeout_seconds:g} s")
+            return ActionResult("unknown", f"no outcome within {request.timeout_seconds:.3g} s")
         except Exception as error:  # the boundary: one action's fault must not end collection
             logger.exception("action failed", extra={"command": command.command_id})
             return ActionResult("unknown", f"{type(error).__name__}: {error}")
 
 
-def action_request(command: agent_pb2.Command) -> ActionRequest:
+def action_request(command: agent_pb2.Command, left_seconds: float) -> ActionRequest:
     """The command as the integrations know it; raises ColdaisleError that names what is wrong."""
     verb = _VERBS.get(command.verb)
     if verb is None:
@@ -111,9 +116,12 @@ def action_request(command: agent_pb2.Command) -> ActionRequest:
         arguments = _arguments_decoder.decode(command.arguments or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ColdaisleError(f"arguments of {command.action}: {error}") from error
+    return ActionRequest(command.command_id, verb, command.action, command.asset, arguments, left_seconds)
+
+
+def _timeout_seconds(command: agent_pb2.Command) -> float:
     seconds = command.timeout_seconds
-    timeout = min(seconds, _MAX_TIMEOUT_SECONDS) if seconds > 0 else _DEFAULT_TIMEOUT_SECONDS
-    return ActionRequest(command.command_id, verb, command.action, command.asset, arguments, timeout)
+    return min(seconds, _MAX_TIMEOUT_SECONDS) if seconds > 0 else _DEFAULT_TIMEOUT_SECONDS
 
 
 def result_message(command: agent_pb2.Command, result: ActionResult) -> agent_pb2.CommandResult:

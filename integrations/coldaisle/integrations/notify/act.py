@@ -47,7 +47,7 @@ class NotifyActions:
             async with asyncio.timeout(request.timeout_seconds + 1):
                 return await asyncio.to_thread(_post, target, request, body(request, arguments))
         except TimeoutError:
-            return ActionResult("unknown", f"no answer within {request.timeout_seconds:g} s")
+            return ActionResult("unknown", f"no answer within {request.timeout_seconds:.3g} s")
 
 
 def _probe(arguments: LogArguments | WebhookArguments) -> ActionResult:

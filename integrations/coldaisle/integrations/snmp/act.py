@@ -109,7 +109,7 @@ class SnmpActions:
                 aim = await self._aim(device, request.arguments)
                 before = await self._read(device, aim)
         except (ColdaisleError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {request.timeout_seconds} s"
+            reason = str(error) or f"no answer within {request.timeout_seconds:.3g} s"
             return ActionResult("unknown" if probes else "not_done", reason)
         if probes:
             return _probed(aim, before)
