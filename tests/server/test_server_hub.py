@@ -24,7 +24,7 @@ def request(verb="perform", timeout_seconds=30.0) -> ActionRequest:
 
 async def command_to(link: AgentLink) -> agent_pb2.Command:
     async with asyncio.timeout(10):
-        return (await link.outbox.get()).command
+        return (await link.next_message()).command
 
 
 async def carrying(hub: AgentHub, asked: ActionRequest, script) -> ActionResult:
@@ -161,6 +161,20 @@ async def test_a_performs_late_answer_is_not_that_of_the_probe_after_it() -> Non
         link.answered(answer(probe, reason="it holds"))
 
     assert (await carrying(hub, request("probe"), agents)).reason == "it holds"
+
+
+async def test_a_command_that_was_given_up_before_it_was_sent_is_not_sent_any_more() -> None:
+    """The agent took nothing for a while: it must not act once nobody waits for it."""
+    hub, link = AgentHub(), link_to("crac-1")
+    hub.join(link)
+    asking = asyncio.create_task(hub.carry_out(request()))
+    waiting = await link.outbox.get()
+    asking.cancel()
+    await asyncio.wait([asking])
+    await link.outbox.put(waiting)
+    await link.outbox.put(agent_pb2.ConnectResponse(ack=agent_pb2.BatchAck(batch_id=7)))
+    async with asyncio.timeout(10):
+        assert (await link.next_message()).ack.batch_id == 7
 
 
 async def test_an_approved_run_acts_through_the_agents_stream_over_a_cut(api, agent, agent_of, plant) -> None:

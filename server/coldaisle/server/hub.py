@@ -47,6 +47,17 @@ class AgentLink:
         self.ended = asyncio.Event()
         self._pending: dict[str, _Asked] = {}
 
+    async def next_message(self) -> agent_pb2.ConnectResponse:
+        """What to send next. A command that was given up while it waited here is not sent any more."""
+        while True:
+            message = await self.outbox.get()
+            if message.WhichOneof("message") != "command" or self._is_awaited(message.command):
+                return message
+
+    def _is_awaited(self, command: agent_pb2.Command) -> bool:
+        asked = self._pending.get(command.command_id)
+        return asked is not None and asked.verb == command.verb
+
     async def ask(self, request: ActionRequest) -> ActionResult | None:
         """Have the agent act; None when its stream ended before it answered."""
         answer: asyncio.Future[ActionResult | None] = asyncio.get_running_loop().create_future()

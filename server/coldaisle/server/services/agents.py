@@ -128,4 +128,4 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
 
 async def _write_out(link: AgentLink, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
     while True:
-        await context.write(await link.outbox.get())
+        await context.write(await link.next_message())
