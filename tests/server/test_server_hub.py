@@ -177,6 +177,22 @@ async def test_a_command_that_was_given_up_before_it_was_sent_is_not_sent_any_mo
         assert (await link.next_message()).ack.batch_id == 7
 
 
+async def test_an_agent_is_given_less_time_than_is_left_so_that_its_answer_is_heard() -> None:
+    hub, before, after = AgentHub(), link_to("crac-1"), link_to("crac-1")
+    hub.join(before)
+    given: list[float] = []
+
+    async def agents() -> None:
+        given.append((await command_to(before)).timeout_seconds)
+        hub.join(after)
+        command = await command_to(after)
+        given.append(command.timeout_seconds)
+        after.answered(answer(command))
+
+    assert (await carrying(hub, request(timeout_seconds=10.0), agents)).outcome == "done"
+    assert 9 > given[0] > given[1] > 0
+
+
 async def test_an_approved_run_acts_through_the_agents_stream_over_a_cut(api, agent, agent_of, plant) -> None:
     await agent.report(*plant)
     asked = playbooks_pb2.RunPlaybookRequest(

@@ -19,6 +19,9 @@ AGENT_WAIT_SECONDS = 45.0
 AGENT_WAIT_SHARE = 0.8
 """The share of an action's own timeout that goes into that wait: then whoever asked still learns that
 nothing was sent, where otherwise the outcome would count as unknown."""
+ACT_SHARE = 0.9
+"""The share of the time left that the agent is given; the rest is for its answer. With all of it, the answer
+"not done" of a device that is silent came when nobody waited any more, and counted as unknown."""
 ANSWER_GRACE_SECONDS = 5.0
 """What an agent may take beyond the action's own timeout."""
 
@@ -129,9 +132,13 @@ class AgentHub:
     async def carry_out(self, request: ActionRequest) -> ActionResult:
         """Have the right agent do it, over lost connections; see the module."""
         verb = request.verb
+        ends_at = asyncio.get_running_loop().time() + request.timeout_seconds
         wait_seconds = min(self._wait_seconds, AGENT_WAIT_SHARE * request.timeout_seconds)
         while (link := await self._link_for(request.asset, wait_seconds)) is not None:
-            result = await link.ask(replace(request, verb=verb))
+            left_seconds = ends_at - asyncio.get_running_loop().time()
+            if left_seconds <= 0:
+                break
+            result = await link.ask(replace(request, verb=verb, timeout_seconds=left_seconds * ACT_SHARE))
             if result is None:
                 verb = "probe" if request.verb == "perform" else request.verb
             elif verb != request.verb and result.outcome == "not_done":
