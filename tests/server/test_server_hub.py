@@ -193,6 +193,28 @@ async def test_an_agent_is_given_less_time_than_is_left_so_that_its_answer_is_he
     assert 9 > given[0] > given[1] > 0
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"observed": b'{"value": 18446744073709551616}'},
+        {"undo": b'{"value": 1' + b"0" * 4_000 + b"}"},
+        {"observed": b'{"value": "' + b"x" * (1 << 20) + b'"}'},
+        {"outcome": NOT_DONE, "reason": "x" * (1 << 20)},
+    ],
+)
+async def test_an_answer_that_cannot_be_kept_ends_its_run_and_nothing_else(api, agent, plant, odd) -> None:
+    await agent.report(*plant)
+    asked = playbooks_pb2.RunPlaybookRequest(
+        playbook="playbooks/boost-cooling", parameters_json='{"asset":"rack-1"}', reason="warm"
+    )
+    run = await api.call(api.playbooks.RunPlaybook, asked)
+    approval = playbooks_pb2.ApproveRunRequest(name=run.name, plan_hash=run.plan.hash)
+    await api.call(api.playbooks.ApproveRun, approval)
+    for _ in range(1 if "reason" in odd else 2):  # what cannot be read is probed
+        await agent.write(result=answer((await agent.read()).command, **odd))
+    await api.event("RunFailed")
+
+
 async def test_an_approved_run_acts_through_the_agents_stream_over_a_cut(api, agent, agent_of, plant) -> None:
     await agent.report(*plant)
     asked = playbooks_pb2.RunPlaybookRequest(

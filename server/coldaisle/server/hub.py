@@ -5,8 +5,10 @@ asks it to probe; only where the probe says that nothing happened is the action 
 """
 
 import asyncio
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from coldaisle.core.actions import ActionRequest, ActionResult, Verb
@@ -25,8 +27,16 @@ ACT_SHARE = 0.9
 ANSWER_GRACE_SECONDS = 5.0
 """What an agent may take beyond the action's own timeout."""
 
+MAX_VALUES_BYTES = 16_384
+MAX_REASON_CHARACTERS = 500
+"""With these two, the events of a run fit one page of its stream, and each fits the store."""
+
 _Outcome = agent_pb2.CommandResult
-_values_decoder = msgspec.json.Decoder(dict[str, Argument])
+_Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]  # more does not fit a snapshot of the twin
+_Value = bool | _Whole | float | str
+_values_decoder: msgspec.json.Decoder[dict[str, Argument]] = msgspec.json.Decoder(
+    dict[str, _Value | list[_Value] | dict[str, _Value] | None]
+)
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -174,16 +184,23 @@ def command_message(request: ActionRequest) -> agent_pb2.Command:
 
 
 def result_of(message: agent_pb2.CommandResult) -> ActionResult:
-    """The wire's result as ours; one that cannot be read leaves the outcome unknown."""
+    """The wire's result as ours; one that cannot be read, or kept, leaves the outcome unknown."""
     try:
-        observed = _values_decoder.decode(message.observed) if message.observed else {}
-        undo = _values_decoder.decode(message.undo) if message.undo else None
+        observed, undo = _values(message.observed) or {}, _values(message.undo)
     except msgspec.MsgspecError as error:
         return ActionResult("unknown", f"the agent's answer cannot be read: {error}")
+    reason = message.reason[:MAX_REASON_CHARACTERS]
     match message.outcome:
         case _Outcome.OUTCOME_DONE:
-            return ActionResult("done", message.reason, observed, undo)
+            return ActionResult("done", reason, observed, undo)
         case _Outcome.OUTCOME_NOT_DONE:
-            return ActionResult("not_done", message.reason, observed, undo)
+            return ActionResult("not_done", reason, observed, undo)
         case _:
-            return ActionResult("unknown", message.reason, observed, undo)
+            return ActionResult("unknown", reason, observed, undo)
+
+
+def _values(sent: bytes) -> dict[str, Argument] | None:
+    """None where nothing was sent. Raises MsgspecError for what is no object, and for what is too much."""
+    if len(sent) > MAX_VALUES_BYTES:
+        raise msgspec.ValidationError(f"values of {len(sent)} bytes, {MAX_VALUES_BYTES} are allowed")
+    return _values_decoder.decode(sent) if sent else None
