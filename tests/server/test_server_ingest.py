@@ -6,7 +6,7 @@ import sqlite3
 import grpc
 import pytest
 
-from coldaisle.core.events.types import AgentStarted, AssetObserved, RunApproved, SamplesRecorded
+from coldaisle.core.events.types import AgentStarted, AssetLinked, AssetObserved, RunApproved, SamplesRecorded
 from coldaisle.server.ingest import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from coldaisle.v1 import agent_pb2, system_pb2
 
@@ -43,6 +43,13 @@ async def test_a_recomposed_batch_counts_each_event_once(api, agent, on_wire) ->
     assert len(recorded) == 9
     assert ack.position == recorded[-1].position
     assert ack.rejected_count == 0
+
+
+async def test_a_number_that_no_snapshot_holds_is_rejected(agent, on_wire) -> None:
+    """Once it was in the history, the server could not stop in order any more."""
+    for need in (1 << 64, -1):
+        ack = await agent.send(on_wire(AssetLinked("rack-1", "powered_by", "pdu-1", need=need)))
+        assert ack.rejected_count == 1
 
 
 async def test_an_empty_batch_is_acknowledged(agent) -> None:

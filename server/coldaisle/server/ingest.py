@@ -23,6 +23,8 @@ MAX_BATCH_EVENTS = 5_000
 MAX_BATCH_BYTES = 4 << 20
 MAX_RAW_CHARACTERS = 4_096
 MAX_NAME_CHARACTERS = 200
+MAX_NEEDED_LINKS = 1_000_000
+"""Of a redundant group; a number beyond 64 bits would fit no snapshot of the twin."""
 
 OBSERVATIONS: frozenset[type[AnyEvent]] = frozenset({
     t.AssetObserved, t.AssetLinked, t.AssetRemoved, t.DeviceReached, t.DeviceLost, t.SamplesRecorded,
@@ -89,6 +91,8 @@ def _check_body(agent: str, body: AnyEvent, schema: int) -> None:
         raise EventError(f"{name}: schema {schema}, this server knows 1 to {SCHEMAS[name]}: upgrade it")
     if isinstance(body, t.SamplesRecorded) and len(body.metrics) != len(body.values):
         raise EventError(f"{name}: {len(body.metrics)} metrics, but {len(body.values)} values")
+    if isinstance(body, t.AssetLinked) and not 0 <= body.need <= MAX_NEEDED_LINKS:
+        raise EventError(f"{name}: need is not from 0 to {MAX_NEEDED_LINKS}")
     if len(stream_of(body)) > MAX_NAME_CHARACTERS:
         raise EventError(f"{name}: a name of more than {MAX_NAME_CHARACTERS} characters")
 
