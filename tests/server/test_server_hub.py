@@ -14,6 +14,10 @@ DONE = agent_pb2.CommandResult.OUTCOME_DONE
 NOT_DONE = agent_pb2.CommandResult.OUTCOME_NOT_DONE
 
 
+def hub_of(is_wanted=lambda _: True, **settings) -> AgentHub:
+    return AgentHub(is_wanted, **settings)
+
+
 def link_to(*assets: str, agent: str = "hall-1") -> AgentLink:
     return AgentLink(agent_pb2.Hello(agent=agent, assets=assets), "peer", 0)
 
@@ -40,7 +44,7 @@ def answer(command: agent_pb2.Command, outcome=DONE, **more) -> agent_pb2.Comman
 
 
 async def test_a_command_goes_to_the_agent_that_reaches_the_asset() -> None:
-    hub, right, other = AgentHub(), link_to("crac-1"), link_to("crac-2", agent="hall-2")
+    hub, right, other = hub_of(), link_to("crac-1"), link_to("crac-2", agent="hall-2")
     hub.join(other)
     hub.join(right)
 
@@ -57,7 +61,7 @@ async def test_a_command_goes_to_the_agent_that_reaches_the_asset() -> None:
 
 
 async def test_a_cut_before_the_answer_leads_to_a_probe_and_no_second_action() -> None:
-    hub, before, after = AgentHub(), link_to("crac-1"), link_to("crac-1")
+    hub, before, after = hub_of(), link_to("crac-1"), link_to("crac-1")
     hub.join(before)
 
     async def agents() -> None:
@@ -73,7 +77,7 @@ async def test_a_cut_before_the_answer_leads_to_a_probe_and_no_second_action() -
 
 
 async def test_what_the_probe_did_not_find_done_is_performed_again() -> None:
-    hub, before, after = AgentHub(), link_to("crac-1"), link_to("crac-1")
+    hub, before, after = hub_of(), link_to("crac-1"), link_to("crac-1")
     hub.join(before)
 
     async def agents() -> None:
@@ -88,7 +92,7 @@ async def test_what_the_probe_did_not_find_done_is_performed_again() -> None:
 
 
 async def test_without_an_agent_nothing_was_done_and_a_probe_knows_nothing() -> None:
-    hub = AgentHub(agent_wait_seconds=0.01)
+    hub = hub_of(agent_wait_seconds=0.01)
     result = await hub.carry_out(request())
     assert result.outcome == "not_done"
     assert "no connected agent reaches crac-1" in result.reason
@@ -97,12 +101,12 @@ async def test_without_an_agent_nothing_was_done_and_a_probe_knows_nothing() -> 
 
 async def test_the_wait_for_an_agent_ends_before_the_actions_own_time_does() -> None:
     async with asyncio.timeout(0.5):
-        result = await AgentHub().carry_out(request(timeout_seconds=0.5))
+        result = await hub_of().carry_out(request(timeout_seconds=0.5))
     assert result.outcome == "not_done"
 
 
 async def test_an_agent_that_does_not_come_back_leaves_the_outcome_unknown() -> None:
-    hub, link = AgentHub(agent_wait_seconds=0.01), link_to("crac-1")
+    hub, link = hub_of(agent_wait_seconds=0.01), link_to("crac-1")
     hub.join(link)
 
     async def agents() -> None:
@@ -113,7 +117,7 @@ async def test_an_agent_that_does_not_come_back_leaves_the_outcome_unknown() -> 
 
 
 async def test_an_agent_that_connects_in_time_gets_the_command() -> None:
-    hub, link = AgentHub(), link_to("crac-1")
+    hub, link = hub_of(), link_to("crac-1")
 
     async def agents() -> None:
         hub.join(link_to("crac-2", agent="hall-2"))
@@ -134,7 +138,7 @@ async def test_an_agent_that_connects_in_time_gets_the_command() -> None:
     ],
 )
 async def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(sent) -> None:
-    hub, link = AgentHub(), link_to("crac-1")
+    hub, link = hub_of(), link_to("crac-1")
     hub.join(link)
 
     async def agents() -> None:
@@ -149,7 +153,7 @@ async def test_a_late_answer_is_passed_over() -> None:
 
 async def test_a_performs_late_answer_is_not_that_of_the_probe_after_it() -> None:
     """Else the probe's would then be that of the second perform, and fail what is done a moment later."""
-    hub, link = AgentHub(), link_to("crac-1")
+    hub, link = hub_of(), link_to("crac-1")
     hub.join(link)
     first = asyncio.create_task(hub.carry_out(request()))
     late = await command_to(link)
@@ -165,7 +169,7 @@ async def test_a_performs_late_answer_is_not_that_of_the_probe_after_it() -> Non
 
 async def test_a_command_that_was_given_up_before_it_was_sent_is_not_sent_any_more() -> None:
     """The agent took nothing for a while: it must not act once nobody waits for it."""
-    hub, link = AgentHub(), link_to("crac-1")
+    hub, link = hub_of(), link_to("crac-1")
     hub.join(link)
     asking = asyncio.create_task(hub.carry_out(request()))
     waiting = await link.outbox.get()
@@ -178,7 +182,7 @@ async def test_a_command_that_was_given_up_before_it_was_sent_is_not_sent_any_mo
 
 
 async def test_an_agent_is_given_less_time_than_is_left_so_that_its_answer_is_heard() -> None:
-    hub, before, after = AgentHub(), link_to("crac-1"), link_to("crac-1")
+    hub, before, after = hub_of(), link_to("crac-1"), link_to("crac-1")
     hub.join(before)
     given: list[float] = []
 
@@ -191,6 +195,43 @@ async def test_an_agent_is_given_less_time_than_is_left_so_that_its_answer_is_he
 
     assert (await carrying(hub, request(timeout_seconds=10.0), agents)).outcome == "done"
     assert 9 > given[0] > given[1] > 0
+
+
+async def test_what_is_not_wanted_any_more_when_its_agent_is_back_is_not_performed_again() -> None:
+    wanted = [True]
+    hub, before, after = hub_of(lambda _: wanted[0]), link_to("crac-1"), link_to("crac-1")
+    hub.join(before)
+
+    async def agents() -> None:
+        await command_to(before)
+        wanted[0] = False
+        hub.join(after)
+        after.answered(answer(await command_to(after), NOT_DONE))
+
+    assert (await carrying(hub, request(), agents)).outcome == "not_done"
+    assert after.outbox.empty()
+
+
+async def test_a_run_that_is_cancelled_while_it_waits_for_its_agent_does_nothing(
+    api, agent_of, plant
+) -> None:
+    reporting = agent_of(api, "hall-2")
+    await reporting.hello()
+    await reporting.report(*plant)
+    asked = playbooks_pb2.RunPlaybookRequest(
+        playbook="playbooks/boost-cooling", parameters_json='{"asset":"rack-1"}', reason="warm"
+    )
+    run = await api.call(api.playbooks.RunPlaybook, asked)
+    approval = playbooks_pb2.ApproveRunRequest(name=run.name, plan_hash=run.plan.hash)
+    await api.call(api.playbooks.ApproveRun, approval)
+    await api.event("StepStarted")
+    await api.call(api.playbooks.CancelRun, playbooks_pb2.CancelRunRequest(name=run.name, reason="not now"))
+    late = agent_of(api, assets=["crac-1"])
+    await late.hello()
+    (event,) = await api.event("StepFailed")
+    assert "ended before this was sent" in json.loads(event.data_json)["reason"]
+    for one in (reporting, late):
+        one.cut()
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ async def test_runs_that_find_no_room_wait_and_go_on() -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(live.run()),
-            group.create_task(drive_runs(Runner(store, live, ActionRouter(AgentHub())))),
+            group.create_task(drive_runs(Runner(store, live, ActionRouter(AgentHub(lambda _: True))))),
         ]
         while (run := live.current.runs.get("r-1")) is None or run.state not in ENDED_RUN_STATES:
             await live.beyond(live.current.position)

@@ -1,6 +1,6 @@
 """The playbook language, the run, the runner and the built-in playbooks."""
 
-from coldaisle.playbooks.actions import Actions
+from coldaisle.playbooks.actions import Actions, is_wanted
 from coldaisle.playbooks.builtin import builtin_playbooks
 from coldaisle.playbooks.decide import approve, cancel, propose, reject
 from coldaisle.playbooks.errors import DecisionError, Expired, PlanError, StalePlan, WrongState
@@ -28,6 +28,7 @@ __all__ = [
     "bound_text",
     "builtin_playbooks",
     "cancel",
+    "is_wanted",
     "make_plan",
     "plan_hash",
     "propose",

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from coldaisle.core.actions import ActionRequest, ActionResult
+from coldaisle.core.twin import ENDED_RUN_STATES, Twin
 
 
 class Actions(Protocol):
@@ -16,3 +17,14 @@ class Actions(Protocol):
     async def carry_out(self, request: ActionRequest) -> ActionResult:
         """Do it, and say what became of it."""
         ...
+
+
+def request_id(run: str, step: str) -> str:
+    """The id of every request for this step."""
+    return f"{run}/{step}"
+
+
+def is_wanted(twin: Twin, request: ActionRequest) -> bool:
+    """Whether the run of a request goes on; it may have been cancelled since the step was started."""
+    run = twin.runs.get(request.id.partition("/")[0])
+    return run is not None and run.state not in ENDED_RUN_STATES

@@ -32,7 +32,7 @@ from coldaisle.core.store.port import EventStore
 from coldaisle.core.twin import Run, Twin
 from coldaisle.core.twin.model import StepState
 from coldaisle.playbooks import moves
-from coldaisle.playbooks.actions import Actions
+from coldaisle.playbooks.actions import Actions, request_id
 from coldaisle.playbooks.history import RunHistory, read_history
 from coldaisle.playbooks.language import WAIT_UNTIL
 from coldaisle.playbooks.plan import wait_condition
@@ -154,9 +154,8 @@ class Drive:
         await self._record("succeeded", step.id, body)
 
     async def _ask(self, verb: Verb, step: PlannedStep, arguments: dict[str, Argument]) -> ActionResult:
-        request = ActionRequest(
-            f"{self._run_id}/{step.id}", verb, step.action, step.asset, arguments, step.timeout_seconds
-        )
+        asked_as = request_id(self._run_id, step.id)
+        request = ActionRequest(asked_as, verb, step.action, step.asset, arguments, step.timeout_seconds)
         try:
             async with asyncio.timeout(step.timeout_seconds):
                 return await self._means.actions.carry_out(request)

@@ -5,6 +5,7 @@ asks it to probe; only where the probe says that nothing happened is the action 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -30,6 +31,8 @@ ANSWER_GRACE_SECONDS = 5.0
 MAX_VALUES_BYTES = 16_384
 MAX_REASON_CHARACTERS = 500
 """With these two, the events of a run fit one page of its stream, and each fits the store."""
+
+IsWanted = Callable[[ActionRequest], bool]
 
 _Outcome = agent_pb2.CommandResult
 _Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]  # more does not fit a snapshot of the twin
@@ -105,10 +108,14 @@ class AgentLink:
 
 
 class AgentHub:
-    """Finds the agent of an asset. Fits the runner's Actions."""
+    """Finds the agent of an asset. Fits the runner's Actions.
 
-    def __init__(self, agent_wait_seconds: float = AGENT_WAIT_SECONDS) -> None:
+    ``is_wanted`` is asked each time before an action is sent: it may have waited for its agent for long.
+    """
+
+    def __init__(self, is_wanted: IsWanted, agent_wait_seconds: float = AGENT_WAIT_SECONDS) -> None:
         self.links: dict[str, AgentLink] = {}
+        self._is_wanted = is_wanted
         self._wait_seconds = agent_wait_seconds
         self._joined = asyncio.Event()
         self._closed = False
@@ -148,6 +155,8 @@ class AgentHub:
             left_seconds = ends_at - asyncio.get_running_loop().time()
             if left_seconds <= 0:
                 break
+            if verb == "perform" and not self._is_wanted(request):
+                return ActionResult("not_done", "the run ended before this was sent")
             result = await link.ask(replace(request, verb=verb, timeout_seconds=left_seconds * ACT_SHARE))
             if result is None:
                 verb = "probe" if request.verb == "perform" else request.verb

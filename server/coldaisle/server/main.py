@@ -18,7 +18,7 @@ from coldaisle.core.errors import ConfigError
 from coldaisle.core.store import EventStore, LiveTwin
 from coldaisle.core.store.reactions import ReactorRunner
 from coldaisle.core.templates import TemplateReactor
-from coldaisle.playbooks import PolicyReactor, Runner
+from coldaisle.playbooks import PolicyReactor, Runner, is_wanted
 from coldaisle.server.access import Guard, load_token
 from coldaisle.server.actions import ActionRouter
 from coldaisle.server.errors import ungrouped
@@ -128,7 +128,7 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         tasks = [group.create_task(live.run(), name="live twin")]
         await live.at_least(await store.head())
         await announce(store, live.current, settings, playbooks)
-        hub = AgentHub()
+        hub = AgentHub(lambda request: is_wanted(live.current, request))
         reactors = [
             ReactorRunner(store, reactor, snapshots)
             for reactor in (TemplateReactor(), Detector(), PolicyReactor())
