@@ -125,6 +125,43 @@ async def test_a_command_whose_time_is_over_before_its_turn_is_not_carried_out()
     assert bench.begun.empty()
 
 
+class Setpoint:
+    """A unit that takes a set-point late: it still shows the former one when it is read back."""
+
+    def __init__(self) -> None:
+        self.value = 24
+
+    async def carry_out(self, request: ActionRequest) -> ActionResult:
+        before = self.value
+        if request.verb == "probe":
+            return ActionResult("done" if self.value == 21 else "not_done", observed={"value": before})
+        self.value = 21
+        outcome = "unknown" if before == 24 else "done"
+        return ActionResult(outcome, observed={"value": before}, undo={"value": before})
+
+
+async def test_the_way_back_outlives_a_lost_answer_and_a_second_attempt() -> None:
+    """Without it, a verification that fails would leave the step in force."""
+    results: asyncio.Queue[agent_pb2.CommandResult] = asyncio.Queue()
+    async with Actions({"snmp": Setpoint().carry_out}, results.put) as actions:
+        for verb in ("perform", "probe", "perform"):
+            await actions.take(command("run-1/a", verb=verb))
+            assert json.loads((await results.get()).undo) == {"value": 24}
+        await actions.take(command("run-2/a", verb="probe"))
+        assert (await results.get()).undo == b""
+
+
+async def test_only_the_last_ways_back_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coldaisle.agent.act._MAX_REMEMBERED_UNDOS", 2)
+    bench = Bench()
+    bench.go.set()
+    async with bench.actions as actions:
+        for number in range(3):
+            await actions.take(command(f"run-{number}/a"))
+            await bench.results.get()
+    assert list(bench.actions._undos) == ["run-1/a", "run-2/a"]
+
+
 async def test_too_many_commands_are_refused_not_queued() -> None:
     bench = Bench()
     async with bench.actions as actions:

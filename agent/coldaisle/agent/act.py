@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from coldaisle.core.actions import ActionRequest, ActionResult, Outcome, Verb
 from coldaisle.core.errors import ColdaisleError
@@ -26,6 +27,7 @@ _MAX_RUNNING = 64
 _MAX_TIMEOUT_SECONDS = 600.0
 _DEFAULT_TIMEOUT_SECONDS = 30.0
 _GRACE_SECONDS = 2.0  # an integration keeps its own timeout; this one catches those that do not
+_MAX_REMEMBERED_UNDOS = 1_024
 _arguments_decoder: msgspec.json.Decoder[dict[str, Argument]] = msgspec.json.Decoder(dict[str, Argument])
 _VERBS: dict[str, Verb] = {"perform": "perform", "probe": "probe", "undo": "undo"}
 
@@ -38,6 +40,7 @@ class Actions:
         self._answer = answer
         self._running: set[tuple[str, str]] = set()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._undos: dict[str, dict[str, Argument]] = {}  # by the command's id, oldest first
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,7 +76,7 @@ class Actions:
         lock = self._locks[command.asset]
         try:
             async with lock:
-                result = await self._result(command, ends_at)
+                result = self._with_undo(command, await self._result(command, ends_at))
         finally:
             self._running.discard(key)
             if not lock.locked():
@@ -84,6 +87,20 @@ class Actions:
             level, "command carried out", extra={**fields, "outcome": result.outcome, "reason": result.reason}
         )
         await self._answer(result_message(command, result))
+
+    def _with_undo(self, command: agent_pb2.Command, result: ActionResult) -> ActionResult:
+        """The way back is to what was there before the step was performed for the first time.
+
+        A probe cannot see that any more, and a second perform may find what the first one set. So an answer
+        that the server lost, in a crash of its own or on the way, does not cost the undo.
+        """
+        if command.verb == "undo":
+            return result
+        if result.undo is not None:
+            self._undos.setdefault(command.command_id, result.undo)
+        while len(self._undos) > _MAX_REMEMBERED_UNDOS:
+            del self._undos[next(iter(self._undos))]
+        return replace(result, undo=self._undos.get(command.command_id))
 
     async def _result(self, command: agent_pb2.Command, ends_at: float) -> ActionResult:
         carry_out = self._carriers.get(command.action.partition(".")[0])
