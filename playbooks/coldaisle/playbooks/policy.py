@@ -26,8 +26,9 @@ from coldaisle.playbooks.template import fill_scalar
 UNRECORDED_SECONDS = 60.0
 """How long (event time) an own proposal counts as pending before it is seen in the history."""
 
-REACTION_MEANING = 1
-"""Raise it when the same state answers otherwise; a change of the state's fields needs none."""
+REACTION_MEANING = 2
+"""Raise it when the same state answers otherwise, or the twin in it is folded otherwise; a change of the
+state's fields needs none."""
 
 _SECOND = 1_000_000_000
 

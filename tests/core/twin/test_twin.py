@@ -11,6 +11,7 @@ from coldaisle.core.events import Fact
 from coldaisle.core.events import types as t
 from coldaisle.core.twin import Twin, fold, state_hash
 from coldaisle.core.twin.graph import dependency_graph, dependents
+from coldaisle.core.twin.runs import MAX_PAST_RUNS
 
 EVIDENCE = t.Evidence("limit", 28.0, 27.0, "a limit", 5)
 PLAN = t.Plan(
@@ -113,6 +114,19 @@ def test_a_step_whose_outcome_is_unknown_makes_the_run_unknown() -> None:
         ],
     )
     assert twin.runs["r"].state == "unknown"
+
+
+def test_proposals_that_nobody_decided_on_are_forgotten_once_they_are_many_and_late() -> None:
+    """PLAN can be approved until 99; what was approved, or still can be, is remembered however many come."""
+    history = [fact(1, t.RunProposed("r-kept", PLAN, "why")), fact(2, t.RunApproved("r-kept", "h"))]
+    for number in range(MAX_PAST_RUNS + 3):
+        history.append(fact(3 + number, t.RunProposed(f"r-{number}", PLAN, "why"), time=99))
+    early = fold(Twin(), history)
+    assert len(early.runs) == MAX_PAST_RUNS + 4
+    late = fold(early, [fact(len(history) + 1, t.RunProposed("r-late", PLAN, "why"), time=100)])
+    assert len(late.runs) == MAX_PAST_RUNS + 1
+    assert {"r-kept", "r-late", "r-4"} < set(late.runs)
+    assert {"r-0", "r-1", "r-2", "r-3"}.isdisjoint(late.runs)
 
 
 def test_dependents_follow_dependencies_and_not_containment() -> None:

@@ -21,7 +21,7 @@ TWIN_SNAPSHOT = "twin"
 SNAPSHOT_EVENTS = 100_000
 """A snapshot of the twin is saved after this many events, and at stop: what a start replays at most."""
 
-FOLD_MEANING = 1
+FOLD_MEANING = 2
 """Raise it when ``fold`` makes another twin of the same history; a change of the twin's fields needs none."""
 
 TWIN_SCHEMA = form_number(Twin, FOLD_MEANING)

@@ -12,8 +12,9 @@ from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
 from coldaisle.core.twin.model import ENDED_RUN_STATES, Run, Step
 
-MAX_ENDED_RUNS = 1_000
-"""Ended runs that the twin remembers; older ones stay in the history."""
+MAX_PAST_RUNS = 1_000
+"""Runs that the twin remembers though they ended, or nobody approved them in time; older ones stay in the
+history."""
 
 RunBody = (
     t.RunProposed
@@ -34,6 +35,7 @@ def apply_run_event(runs: dict[str, Run], fact: Fact, body: RunBody) -> None:
     """Replace the run that the event is about in ``runs``."""
     if isinstance(body, t.RunProposed):
         runs[body.run] = _proposed(fact, body)
+        _forget_oldest(runs, fact.time)
         return
     run = runs.get(body.run)
     if run is None:
@@ -41,7 +43,7 @@ def apply_run_event(runs: dict[str, Run], fact: Fact, body: RunBody) -> None:
     after = _after_step(run, fact, body) if isinstance(body, _StepBody) else _after(run, fact, body)
     runs[body.run] = replace(after, version=fact.version, revision=fact.position)
     if after.state in ENDED_RUN_STATES:
-        _forget_oldest_ended(runs)
+        _forget_oldest(runs, fact.time)
 
 
 def _proposed(fact: Fact, body: t.RunProposed) -> Run:
@@ -106,7 +108,14 @@ def _step_after(step: Step, fact: Fact, body: _StepBody) -> Step:
             return replace(step, state="undone", observed=observed)
 
 
-def _forget_oldest_ended(runs: dict[str, Run]) -> None:
-    ended = [run for run in runs.values() if run.state in ENDED_RUN_STATES]
-    if len(ended) > MAX_ENDED_RUNS:
-        del runs[min(ended, key=lambda run: run.revision).id]
+def _forget_oldest(runs: dict[str, Run], now: int) -> None:
+    if len(runs) <= MAX_PAST_RUNS:
+        return
+    past = sorted((run for run in runs.values() if _is_past(run, now)), key=lambda run: -run.revision)
+    for run in past[MAX_PAST_RUNS:]:
+        del runs[run.id]
+
+
+def _is_past(run: Run, now: int) -> bool:
+    """Whether nothing can become of the run any more."""
+    return run.state in ENDED_RUN_STATES or (run.state == "proposed" and now > run.plan.expires_at)
