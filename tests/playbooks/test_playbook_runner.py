@@ -125,6 +125,17 @@ async def test_an_unknown_outcome_that_a_probe_clears_up_goes_on(hall, cool, mod
     assert hall.device.performed().count("crac-1") == (2 if mode == "hang" else 1)
 
 
+async def test_a_run_that_waited_for_its_turn_starts_when_one_is_free(hall, monkeypatch):
+    """Also when nothing happens any more that would have the runner look again."""
+    monkeypatch.setattr("coldaisle.playbooks.runner.MAX_ACTIVE_RUNS", 1)
+    lever = read_playbook(LEVER.partition("  - id: seen")[0], "lever.yaml")
+    for run in ("r-1", "r-2", "r-3"):
+        await hall.approve(lever, run)
+    async with hall.running(), asyncio.timeout(20):
+        for run in ("r-1", "r-2", "r-3"):
+            await hall.until_state("succeeded", run=run)
+
+
 async def test_an_outcome_that_nobody_knows_ends_the_run_and_is_not_repeated(hall, cool):
     hall.device.modes["perform crac-2"] = "break"
     hall.device.blind = True
