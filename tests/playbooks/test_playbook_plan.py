@@ -167,3 +167,18 @@ def test_too_many_steps_are_refused(hall_after):
         bodies.append(t.SamplesRecorded(name, ("cooling_percent",), (5.0,)))
     with pytest.raises(PlanError, match="at most 100 are allowed"):
         make_plan(BUILTIN["boost-cooling"], {"asset": "rack-a01"}, hall_after(*bodies), NOW)
+
+
+def test_a_plan_that_fits_no_event_is_refused(hall_after):
+    """A reference of seven characters may stand for five hundred, in each text of each step."""
+    twin = hall_after(*(t.AssetLinked("rack-a01", "powered_by", f"pdu-{n}") for n in range(90)),
+                      *(t.AssetObserved(f"pdu-{n}", "pdu") for n in range(90)))  # fmt: skip
+    text = "${text}" * 20
+    playbook = read_playbook(
+        "playbook: long\ntitle: L\nparameters: {text: {type: text}}\n"
+        "steps:\n  - {id: say, action: notify, for_each: {related_by: powered_by, to: rack-a01},"
+        f' with: {{channel: log, message: "{text}"}}}}\n'
+    )
+    assert len(make_plan(playbook, {"text": "short"}, twin, NOW).steps) == 90
+    with pytest.raises(PlanError, match="plan of over 262144 bytes"):
+        make_plan(playbook, {"text": "x" * 500}, twin, NOW)

@@ -6,7 +6,7 @@ the twin that it was made from and its expiry: whoever approves the hash approve
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -30,6 +30,8 @@ from coldaisle.playbooks.select import Selection, select
 from coldaisle.playbooks.template import fill_scalar, fill_text, whole_number
 
 MAX_PLANNED_STEPS = 100
+MAX_PLAN_BYTES = 256 * 1024
+"""Of the steps, as JSON: a plan is one event, and what no store takes would end who proposes it."""
 MAX_VERIFIED_ASSETS = 256
 MAX_SHOWN = 12
 """Candidates that an error lists; the rest it counts."""
@@ -45,12 +47,7 @@ def make_plan(playbook: Playbook, parameters: Mapping[str, Scalar], twin: Twin, 
     Raises ParameterError that names the parameter, PlanError that names the selector and what it considered.
     """
     values = _values(playbook, parameters, twin)
-    steps = tuple(planned for step in playbook.steps for planned in _plan_step(step, values, twin))
-    if len(steps) > MAX_PLANNED_STEPS:
-        raise PlanError(
-            f"{playbook.id} would take {len(steps)} steps, at most {MAX_PLANNED_STEPS} are allowed; "
-            "narrow its selectors"
-        )
+    steps = _bounded(playbook, (s for step in playbook.steps for s in _plan_step(step, values, twin)))
     plan = Plan(
         playbook=playbook.id,
         revision=playbook.revision,
@@ -61,6 +58,22 @@ def make_plan(playbook: Playbook, parameters: Mapping[str, Scalar], twin: Twin, 
         expires_at=now + round(playbook.approval.expires_seconds * _SECOND),
     )
     return replace(plan, hash=plan_hash(plan))
+
+
+def _bounded(playbook: Playbook, planned: Iterable[PlannedStep]) -> tuple[PlannedStep, ...]:
+    """The steps, taken one by one: what is too much is not even made."""
+    steps: list[PlannedStep] = []
+    room_bytes = MAX_PLAN_BYTES
+    for step in planned:
+        steps.append(step)
+        room_bytes -= len(_encoder.encode(step))
+        if room_bytes < 0:
+            raise PlanError(f"{playbook.id}: a plan of over {MAX_PLAN_BYTES} bytes; shorten its texts")
+        if len(steps) > MAX_PLANNED_STEPS:
+            raise PlanError(
+                f"{playbook.id}: too many steps, at most {MAX_PLANNED_STEPS} are allowed; select less"
+            )
+    return tuple(steps)
 
 
 def plan_hash(plan: Plan) -> str:
@@ -101,14 +114,15 @@ def _check_asset(place: str, asset: str, twin: Twin, kind: str = "") -> None:
         raise ParameterError(f"{place} = {asset!r}: is a {known.kind}; name a {kind}")
 
 
-def _plan_step(step: PlaybookStep, values: dict[str, Scalar], twin: Twin) -> list[PlannedStep]:
+def _plan_step(step: PlaybookStep, values: dict[str, Scalar], twin: Twin) -> Iterator[PlannedStep]:
     if step.for_each is not None:
-        assets = _selected(f"step {step.id!r}", step.for_each, values, twin)
-        return [_planned(step, f"{step.id}.{asset}", asset, {**values, EACH: asset}) for asset in assets]
+        for asset in _selected(f"step {step.id!r}", step.for_each, values, twin):
+            yield _planned(step, f"{step.id}.{asset}", asset, {**values, EACH: asset})
+        return
     asset = fill_text(step.asset, values)
     if asset:
         _check_asset(f"step {step.id!r}: asset", asset, twin)
-    return [_planned(step, step.id, asset, values)]
+    yield _planned(step, step.id, asset, values)
 
 
 def _planned(step: PlaybookStep, step_id: str, asset: str, values: Mapping[str, Scalar]) -> PlannedStep:
