@@ -1,7 +1,7 @@
 """The policy reactor: one proposal where one is due, the same ones wherever pages are cut."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -134,6 +134,7 @@ def test_each_policy_answers_for_itself(history, alert):
     assert len({reaction.body.run for reaction in reactions}) == 2
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_pages_may_be_cut_anywhere(history, alert, data):
     facts = history(PUBLISHED, alert(), t.AssetObserved("crac-1", "crac"), alert("al-2"))
