@@ -159,6 +159,29 @@ steps: [{id: wait, action: wait_until, asset: rack-a01, with: {metric: m, below:
         make_plan(read_playbook(text), {"bound": "low"}, twin, NOW)
 
 
+@pytest.mark.parametrize(
+    ("wait", "message"),
+    [
+        ("within_seconds: ${number}", "within_seconds = 1e\\+12 is not from 0 to 604800"),
+        ("for_seconds: ${number}", "for_seconds = 1e\\+12 is not from 0 to within_seconds = 60"),
+        ("within_seconds: -1", "within_seconds = -1 is not"),
+        ("above: null", "no bound"),
+    ],
+)
+def test_a_wait_without_end_or_bound_is_refused(twin, wait, message):
+    """The run would wait for millions of years, or for nothing."""
+    below = "" if "above" in wait else "below: 20, "
+    text = f"""
+playbook: wait
+title: Wait
+parameters: {{number: {{type: number}}}}
+steps: [{{id: wait, action: wait_until, asset: rack-a01, with: {{metric: m, {below}{wait}}}}}]
+"""
+    text = text.replace("${number}", '"${number}"')
+    with pytest.raises(PlanError, match=message):
+        make_plan(read_playbook(text), {"number": 1e12}, twin, NOW)
+
+
 def test_too_many_steps_are_refused(hall_after):
     bodies = []
     for number in range(101):

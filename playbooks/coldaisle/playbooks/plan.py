@@ -17,6 +17,7 @@ from coldaisle.playbooks.checks import value_fault
 from coldaisle.playbooks.errors import ParameterError, PlanError
 from coldaisle.playbooks.language import (
     EACH,
+    MAX_SECONDS,
     WAIT_UNTIL,
     Parameter,
     Playbook,
@@ -129,8 +130,25 @@ def _planned(step: PlaybookStep, step_id: str, asset: str, values: Mapping[str, 
     arguments = {name: _fill(value, values) for name, value in step.arguments.items()}
     timeout_seconds = step.timeout_seconds
     if step.action == WAIT_UNTIL:
-        timeout_seconds = wait_condition(step_id, asset, arguments).within_seconds
+        wait = wait_condition(step_id, asset, arguments)
+        _check_wait(step_id, wait)
+        timeout_seconds = wait.within_seconds
     return PlannedStep(step_id, step.action, asset, arguments, timeout_seconds)
+
+
+def _check_wait(step_id: str, wait: Condition) -> None:
+    """What the playbook's checks hold for written numbers, for those that parameters gave."""
+    fault = ""
+    if wait.below is None and wait.above is None:
+        fault = "no bound; give below or above"
+    elif not 0 < wait.within_seconds <= MAX_SECONDS:
+        fault = f"within_seconds = {wait.within_seconds:g} is not from 0 to {MAX_SECONDS:g}"
+    elif not 0 <= wait.for_seconds < wait.within_seconds:
+        fault = (
+            f"for_seconds = {wait.for_seconds:g} is not from 0 to within_seconds = {wait.within_seconds:g}"
+        )
+    if fault:
+        raise PlanError(f"step {step_id!r}: wait_until: {fault}")
 
 
 def wait_condition(step_id: str, asset: str, arguments: Mapping[str, Argument]) -> Condition:
