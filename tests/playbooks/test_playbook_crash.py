@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from coldaisle.core.events import types as t
+from coldaisle.playbooks import cancel
 from coldaisle.playbooks.moves import TAKEOVER_SECONDS
 
 COOLERS = ["crac-1", "crac-2", "crac-10"]
@@ -85,6 +86,39 @@ async def test_a_verification_resumed_after_its_time_judges_by_what_was_recorded
     await hall.overdue()
     async with hall.running():
         await hall.until_state("succeeded")
+
+
+@pytest.mark.parametrize(("held", "state"), [(14.0, "succeeded"), (18.0, "failed")])
+async def test_a_cancelled_runs_step_under_way_is_looked_into_after_a_crash(hall, cool, held, state):
+    """And not taken again, whatever the probe says."""
+    begun = asyncio.Event()
+    hall.device.modes["perform crac-1"] = "hang"
+    hall.device.before = lambda request: begun.set()
+    async with hall.running():
+        run = await hall.approve(cool)
+        await begun.wait()
+    await hall.say(cancel(hall.live.current.runs[run.id], "wrong rack"), actor="anna")
+    hall.device.setpoints["crac-1"] = held
+    async with hall.running(), asyncio.timeout(20):
+        run = await hall.until(lambda run: run.steps[0].state == state)
+    assert run.state == "cancelled"
+    assert [request.verb for request in hall.device.requests] == ["perform", "probe"]
+
+
+async def test_a_step_left_open_is_left_to_who_started_it_while_that_may_be_alive(hall, cool):
+    begun = asyncio.Event()
+    hall.device.modes["perform crac-1"] = "hang"
+    hall.device.before = lambda request: begun.set()
+    async with hall.running("runner-1"):
+        run = await hall.approve(cool)
+        await begun.wait()
+    await hall.say(cancel(hall.live.current.runs[run.id], "wrong rack"), actor="anna")
+    async with hall.running("runner-2"), asyncio.timeout(20):
+        await hall.say(t.SamplesRecorded("pdu-a", ("power_watts",), (1.0,)))
+        assert len(hall.device.requests) == 1
+        hall.clock.now += round((TAKEOVER_SECONDS + 1) * SECOND)
+        await hall.say(t.SamplesRecorded("pdu-a", ("power_watts",), (1.0,)))
+        await hall.until(lambda run: run.steps[0].state == "failed")
 
 
 async def test_two_runners_at_once_act_once(hall, cool):

@@ -121,7 +121,8 @@ class Drive:
         probed = result is None or result.outcome == "unknown"
         if result is None or result.outcome == "unknown":
             result = await self._ask("probe", step, step.arguments)
-        if probed and result.outcome == "not_done" and attempt < moves.MAX_ATTEMPTS:
+        is_over = history.run.state == "cancelled"
+        if probed and result.outcome == "not_done" and attempt < moves.MAX_ATTEMPTS and not is_over:
             await self._start(history, step, attempt + 1)
         else:
             await self._record("started", step.id, self._outcome(step, result))

@@ -44,6 +44,14 @@ class RunHistory(Struct, frozen=True):
             fact for fact in self.facts if isinstance(fact.body, t.StepStarted) and fact.body.step == step
         )
 
+    def last_start_of(self, step: str) -> Fact:
+        """The start of the step's last attempt."""
+        return next(
+            fact
+            for fact in reversed(self.facts)
+            if isinstance(fact.body, t.StepStarted) and fact.body.step == step
+        )
+
     def start_of_verification(self) -> Fact:
         """The event that began the verification."""
         return next(fact for fact in self.facts if isinstance(fact.body, t.VerificationStarted))

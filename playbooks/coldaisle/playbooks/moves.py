@@ -10,6 +10,7 @@ from msgspec import Struct
 from coldaisle.core.events.types import Argument, Plan, PlannedStep
 from coldaisle.core.twin import Run, Step
 from coldaisle.playbooks.history import RunHistory
+from coldaisle.playbooks.language import WAIT_UNTIL
 from coldaisle.playbooks.plan import plan_hash
 
 MAX_ATTEMPTS = 3
@@ -38,7 +39,7 @@ class Start(Struct, frozen=True):
 
 
 class Settle(Struct, frozen=True):
-    """Take the step that was started, or find out what became of it."""
+    """Take the step that was started, or find out what became of it; that alone once the run is cancelled."""
 
     step: PlannedStep
     attempt: int
@@ -76,6 +77,8 @@ Move = Stop | Wait | Start | Settle | Undo | BeginVerification | Verify | Succee
 def next_move(history: RunHistory, actor: str, now: int) -> Move:
     """What the runner ``actor`` does next."""
     run = history.run
+    if (open_step := left_open(run)) is not None:
+        return _settle_left_open(history, open_step, actor, now)
     if run.state not in ("approved", "running", "verifying"):
         return Stop()
     held_until = _held_until(history)
@@ -84,6 +87,25 @@ def next_move(history: RunHistory, actor: str, now: int) -> Move:
     if run.state == "approved" and (fault := _approval_fault(history, now)):
         return Fail(fault)
     return _next_move_of_owner(run)
+
+
+def left_open(run: Run) -> PlannedStep | None:
+    """The step that was under way when its run was cancelled, until it is known what became of it."""
+    if run.state != "cancelled":
+        return None
+    for planned, step in zip(run.plan.steps, run.steps, strict=True):
+        if step.state == "started" and planned.action != WAIT_UNTIL:
+            return planned
+    return None
+
+
+def _settle_left_open(history: RunHistory, step: PlannedStep, actor: str, now: int) -> Move:
+    """People must learn what was done. Who started it, if alive, is about to say so."""
+    start = history.last_start_of(step.id)
+    until = start.time + round((2 * step.timeout_seconds + TAKEOVER_SECONDS) * _SECOND)
+    if start.actor != actor and now < until:
+        return Wait(until)
+    return Settle(step, history.run.step(step.id).attempt)
 
 
 def undo_or_fail(run: Run) -> Undo | Fail:

@@ -10,6 +10,7 @@ from coldaisle.core.store.port import EventStore
 from coldaisle.core.twin import Twin
 from coldaisle.playbooks.actions import Actions
 from coldaisle.playbooks.drive import Drive, Means
+from coldaisle.playbooks.moves import left_open
 
 MAX_ACTIVE_RUNS = 64
 """Runs under way at once; further ones wait for their turn."""
@@ -51,7 +52,7 @@ class Runner:
 
     def _due(self, twin: Twin) -> list[str]:
         free = MAX_ACTIVE_RUNS - len(self._driven)
-        active = (run.id for run in twin.runs.values() if run.state in _ACTIVE_STATES)
+        active = (run.id for run in twin.runs.values() if run.state in _ACTIVE_STATES or left_open(run))
         return [run_id for run_id in active if run_id not in self._driven][:free]
 
     async def _drive(self, run_id: str, group: asyncio.TaskGroup) -> None:
