@@ -110,6 +110,16 @@ def test_an_event_over_the_bound_is_kept_as_rejected_input(tmp_path: Path) -> No
         assert "over the bound" in body.reason
 
 
+def test_an_observation_that_the_wire_cannot_hold_costs_no_other(tmp_path: Path) -> None:
+    late, early = (Observation(time, sample(1).body) for time in (1 << 63, -(1 << 63) - 1))
+    with spool(tmp_path) as opened:
+        opened.append([late, sample(2, "half a pair: \ud800"), early, sample(3)])
+        kept = bodies(opened)
+    assert [type(body) for body in kept] == [SamplesRecorded, InputRejected, SamplesRecorded, SamplesRecorded]
+    assert isinstance(kept[1], InputRejected)
+    assert "surrogates" in kept[1].reason
+
+
 def test_a_full_spool_drops_the_oldest_telemetry_and_says_how_much(tmp_path: Path) -> None:
     with spool(tmp_path, max_bytes=20_000, max_events=10) as opened:
         opened.append([fact(number) for number in range(10)])

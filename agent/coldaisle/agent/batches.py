@@ -11,12 +11,13 @@ from msgspec import Struct
 from coldaisle.core.events.codec import SCHEMAS, encode_body
 from coldaisle.core.events.envelope import Observation
 from coldaisle.core.events.ids import sequenced_id
-from coldaisle.core.events.types import InputRejected, LogLinesRecorded, SamplesRecorded
+from coldaisle.core.events.types import AnyEvent, InputRejected, LogLinesRecorded, SamplesRecorded
 from coldaisle.v1 import agent_pb2
 
 MAX_EVENT_BYTES = 1_048_576  # a message of gRPC holds 4 MiB by default
 _MAX_RAW_CHARACTERS = 1024
 _EVENT_OVERHEAD_BYTES = 64
+_MAX_TIME = (1 << 63) - 1
 
 
 class Bounds(Struct, frozen=True):
@@ -76,15 +77,28 @@ def _parted(observations: Iterable[Observation]) -> tuple[list[Observation], lis
 
 
 def _event(observation: Observation, origin: Origin, sequence: int) -> agent_pb2.AgentEvent:
-    body, data = observation.body, encode_body(observation.body)
-    if len(data) > MAX_EVENT_BYTES:
-        reason = f"a {type(body).__name__} of {len(data)} bytes is over the bound of {MAX_EVENT_BYTES}"
-        body = InputRejected(origin.agent, reason, data[:_MAX_RAW_CHARACTERS].decode("utf-8", "replace"))
-        data = encode_body(body)
-    name, time = type(body).__name__, observation.time
+    body, data = _encoded(observation.body, origin)
+    # One observation that the wire cannot hold must not cost the others, nor the writer.
+    name, time = type(body).__name__, min(max(observation.time, 0), _MAX_TIME)
     return agent_pb2.AgentEvent(
         id=origin.event_id(time, sequence), type=name, schema=SCHEMAS[name], time_unix_nano=time, data=data
     )
+
+
+def _encoded(body: AnyEvent, origin: Origin) -> tuple[AnyEvent, bytes]:
+    """The body and its bytes; what cannot be sent becomes rejected input."""
+    name = type(body).__name__
+    try:
+        data = encode_body(body)
+    except UnicodeEncodeError as error:  # half a surrogate pair, as JSON can spell it
+        reason, raw = f"a {name} cannot be encoded: {error.reason}", ascii(body)[:_MAX_RAW_CHARACTERS]
+    else:
+        if len(data) <= MAX_EVENT_BYTES:
+            return body, data
+        reason = f"a {name} of {len(data)} bytes is over the bound of {MAX_EVENT_BYTES}"
+        raw = data[:_MAX_RAW_CHARACTERS].decode("utf-8", "replace")
+    rejected = InputRejected(origin.agent, reason, raw)
+    return rejected, encode_body(rejected)
 
 
 def _cut(events: list[agent_pb2.AgentEvent], bounds: Bounds, *, is_telemetry: bool) -> Iterator[Batch]:

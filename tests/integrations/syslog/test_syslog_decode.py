@@ -60,6 +60,13 @@ def test_priority_and_text_keep_the_text(text: str) -> None:
     assert parse_message(b"<14>: " + text.encode(), NOW).line.message == inert((": " + text).rstrip("\r\n\0"))
 
 
+@pytest.mark.parametrize(
+    "stamp", ["9999-12-31T23:59:59Z", "2262-04-12T00:00:00Z", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
+)
+def test_a_stamp_that_no_event_can_have_is_the_receivers(stamp: str) -> None:
+    assert parse_message(f"<13>1 {stamp} h app - - - text".encode(), NOW).line.time == NOW
+
+
 def test_control_characters_are_spelt_out() -> None:
     assert inert("a\x1b[31mred\x07\tb\u202ec") == "a\\x1b[31mred\\x07 b\\u202ec"
 

@@ -1,6 +1,7 @@
 """A syslog message to a log line. Pure.
 
-RFC 3164 stamps have neither year nor zone, so the receiver's clock is used; RFC 5424 stamps are kept.
+RFC 3164 stamps have neither year nor zone, so the receiver's clock is used; RFC 5424 stamps are kept where
+an event's time can hold them.
 """
 
 import re
@@ -14,6 +15,8 @@ UNKNOWN_SEVERITY = 5  # RFC 3164 section 4.3.3: a relay gives messages without p
 _MAX_PRIORITY = 191
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_MAX_TIME = (1 << 63) - 1
+"""An event's time (UTC ns) has 64 bits; a stamp may name the year 9999."""
 
 _MESSAGE = re.compile(
     r"<(?P<pri>\d{1,3})>(?:"
@@ -90,6 +93,7 @@ def _nil(value: str) -> str:
 def _parse_stamp(stamp: str, received: int) -> int:
     try:
         moment = datetime.fromisoformat(stamp)
-        return (moment - _EPOCH) // _MICROSECOND * 1000 if moment.tzinfo else received
-    except (ValueError, OverflowError):
+    except ValueError:
         return received
+    time = (moment - _EPOCH) // _MICROSECOND * 1000 if moment.tzinfo else received
+    return time if 0 <= time <= _MAX_TIME else received
