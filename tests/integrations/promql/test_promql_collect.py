@@ -105,6 +105,49 @@ async def test_a_server_that_stays_away_is_said_once() -> None:
     assert [type(body) for body in bodies] == [DeviceLost]
 
 
+@contextlib.asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[PromqlConfig]:
+    """A server that gives one answer to whatever it is asked, and what asks it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield PromqlConfig("prom", f"http://127.0.0.1:{port}", QUERIES[1:], timeout_seconds=60)
+
+
+async def polled(config: PromqlConfig) -> list[AnyEvent]:
+    seen: list[AnyEvent] = []
+
+    async def emit(observation: Observation) -> None:
+        seen.append(observation.body)
+
+    await PromqlCollector(config, "edge").poll(emit)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"[]",
+        b"null",
+        b'{"data":null}',
+        b'{"data":{"result":{}}}',
+        b"[" * 200_000,
+        b'{"data":{"result":[{"metric":{},"value":[1e999,"1"]}]}}',
+        b'{"data":{"result":[{"metric":{},"value":[1e300,"1"]}]}}',
+        b'{"data":{"result":[-1,"1"]}}',
+    ],
+)
+async def test_a_server_that_answers_otherwise_than_the_api_is_lost_and_ends_nothing(answer: bytes) -> None:
+    async with answering(answer) as config:
+        assert [type(body) for body in await polled(config)] == [DeviceLost]
+
+
 def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"coldaisle\[prometheus\]"):

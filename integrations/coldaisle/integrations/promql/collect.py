@@ -92,8 +92,10 @@ class PromqlCollector:
             self._client = _connect(self._config.url)
         try:
             return self._client.custom_query(text, timeout=self._config.timeout_seconds)
-        except (PrometheusApiClientException, KeyError, ValueError) as error:
+        except (PrometheusApiClientException, ValueError) as error:
             raise EventError(str(error)) from error
+        except (LookupError, TypeError, RecursionError) as error:  # other JSON than the API promises
+            raise EventError(f"no answer of the query API: {error!r}; is it a Prometheus server?") from error
 
 
 def _connect(url: str) -> _Client:

@@ -12,6 +12,8 @@ from coldaisle.core.events.types import SamplesRecorded
 from coldaisle.integrations.promql.config import PromqlQuery
 
 _NANOSECONDS = 1_000_000_000
+_MAX_TIME = (1 << 63) - 1
+"""An event's time (UTC ns) has 64 bits."""
 
 
 class Series(Struct, frozen=True):
@@ -37,7 +39,7 @@ def parse_answer(query: PromqlQuery, result: object) -> list[Reading]:
             return [_reading(query, Series({}, msgspec.convert(result, tuple[float, str])))]
         vector = msgspec.convert(result, list[Series])
         return [_reading(query, series) for series in vector if not _lacks_asset(query, series)]
-    except (msgspec.ValidationError, ValueError) as error:
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
         raise EventError(f"query {query.query!r} did not answer with an instant vector: {error}") from error
 
 
@@ -65,11 +67,12 @@ def _reading(query: PromqlQuery, series: Series) -> Reading:
     asset = query.asset or series.metric[query.asset_label]
     labels = {k: v for k, v in sorted(series.metric.items()) if k not in {"__name__", query.asset_label}}
     seconds, text = series.value
+    time = round(seconds * 1000) * (_NANOSECONDS // 1000)
+    if not 0 <= time <= _MAX_TIME:
+        raise ValueError(f"{seconds:g} is no time that an event can have")
     value = float(text)
     finite = value if value - value == 0 else None  # NaN and infinities are "no value"
-    return Reading(
-        asset, query.metric + _labels(labels), round(seconds * 1000) * (_NANOSECONDS // 1000), finite
-    )
+    return Reading(asset, query.metric + _labels(labels), time, finite)
 
 
 def _labels(labels: dict[str, str]) -> str:
