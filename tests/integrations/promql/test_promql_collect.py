@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import gzip
 import os
 import shutil
 import socket
+import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,12 +109,13 @@ async def test_a_server_that_stays_away_is_said_once() -> None:
 
 
 @contextlib.asynccontextmanager
-async def answering(answer: bytes) -> AsyncIterator[PromqlConfig]:
+async def answering(answer: bytes, encoding: bytes = b"identity") -> AsyncIterator[PromqlConfig]:
     """A server that gives one answer to whatever it is asked, and what asks it."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+        writer.write(head % (encoding, len(answer)) + answer)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -146,6 +150,79 @@ async def polled(config: PromqlConfig) -> list[AnyEvent]:
 async def test_a_server_that_answers_otherwise_than_the_api_is_lost_and_ends_nothing(answer: bytes) -> None:
     async with answering(answer) as config:
         assert [type(body) for body in await polled(config)] == [DeviceLost]
+
+
+async def test_an_answer_is_bounded_also_when_it_is_packed() -> None:
+    packed = gzip.compress(b" " * 64 * 2**20)
+    async with answering(packed, b"gzip") as config:
+        [lost] = await polled(config)
+    assert isinstance(lost, DeviceLost)
+    assert "over the bound of 10240000 bytes" in lost.reason
+
+
+@contextlib.asynccontextmanager
+async def dripping(connections: list[asyncio.StreamWriter]) -> AsyncIterator[PromqlConfig]:
+    """A server whose answers never end, though none of its bytes is late."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield PromqlConfig("prom", f"http://127.0.0.1:{port}", QUERIES[1:], timeout_seconds=1)
+    finally:
+        server.close()
+        for writer in connections:
+            writer.close()
+
+
+async def test_a_server_that_drips_its_answer_holds_up_one_thread_and_none_of_the_loop() -> None:
+    connections: list[asyncio.StreamWriter] = []
+    seen: list[AnyEvent] = []
+
+    async def emit(observation: Observation) -> None:
+        seen.append(observation.body)
+
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    async with dripping(connections) as config:
+        collector = PromqlCollector(config, "edge")
+        await collector.poll(emit)
+        await collector.poll(emit)
+        assert await asyncio.to_thread(lambda: "free") == "free"
+        assert len(connections) == 1
+    [lost] = seen
+    assert isinstance(lost, DeviceLost)
+    assert "no whole answer within 2 s" in lost.reason
+
+
+_ASK_ONCE = """
+import asyncio, sys
+from coldaisle.integrations.promql import PromqlCollector, PromqlConfig, PromqlQuery
+async def emit(observation):
+    pass
+config = PromqlConfig("prom", sys.argv[1], (PromqlQuery("up", "up", asset="prom"),), timeout_seconds=1)
+asyncio.run(PromqlCollector(config, "edge").poll(emit))
+"""
+
+
+async def test_a_server_that_drips_its_answer_does_not_keep_the_process_from_ending() -> None:
+    async with dripping([]) as config:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", _ASK_ONCE, config.url)
+        try:
+            async with asyncio.timeout(60):
+                assert await process.wait() == 0
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
 def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Asks a Prometheus-compatible server at intervals, through ``prometheus-api-client`` in a thread."""
+"""Asks a Prometheus-compatible server at intervals, through ``prometheus-api-client``."""
 
 import asyncio
 import importlib.util
@@ -9,10 +9,16 @@ from typing import Protocol
 from coldaisle.core.errors import ConfigError, EventError
 from coldaisle.core.events.envelope import Emit, Observation
 from coldaisle.core.events.types import AssetObserved, DeviceLost, DeviceReached
+from coldaisle.integrations.promql.asking import Asking, bounded_session
 from coldaisle.integrations.promql.config import PromqlConfig, PromqlQuery
 from coldaisle.integrations.promql.decode import Reading, group, parse_answer, public_address
 
 logger = logging.getLogger(__name__)
+
+_MAX_SERIES_BYTES = 2048
+"""Of an answer, for each series that it may hold: names, labels and value take some hundreds."""
+
+_MAX_REASON_CHARACTERS = 500  # an error may quote a whole answer
 
 
 class _Client(Protocol):
@@ -37,6 +43,7 @@ class PromqlCollector:
         self._agent = agent
         self._address = public_address(config.url)
         self._client: _Client | None = None
+        self._asking = Asking()
         self._reached: bool | None = None
 
     async def run(self, emit: Emit) -> None:
@@ -60,8 +67,8 @@ class PromqlCollector:
         for query in self._config.queries:
             try:
                 readings += await self._ask(query)
-            except (OSError, EventError, TimeoutError) as error:  # requests' errors are OSErrors
-                failure = f"{query.metric}: {error}"
+            except (OSError, EventError) as error:  # requests' errors are OSErrors
+                failure = f"{query.metric}: {error}"[:_MAX_REASON_CHARACTERS]
         for observation in group(readings):
             await emit(observation)
         await self._report(emit, failure)
@@ -78,9 +85,13 @@ class PromqlCollector:
             await emit(Observation(now, DeviceReached(name, address, self._agent)))
 
     async def _ask(self, query: PromqlQuery) -> list[Reading]:
-        # The client's timeout bounds each wait for bytes, this one the whole answer.
-        async with asyncio.timeout(self._config.timeout_seconds + 1):
-            answer = await asyncio.to_thread(self._query, query.query)
+        seconds = self._config.timeout_seconds + 1
+        try:
+            # The client's timeout bounds each wait for bytes, this one the whole answer.
+            async with asyncio.timeout(seconds):
+                answer = await self._asking.answer(lambda: self._query(query.query))
+        except TimeoutError:
+            raise EventError(f"no whole answer within {seconds:g} s") from None
         if isinstance(answer, list) and len(answer) > self._config.max_series:
             raise EventError(f"{len(answer)} series are over max_series = {self._config.max_series}")
         return parse_answer(query, answer)
@@ -89,7 +100,7 @@ class PromqlCollector:
         from prometheus_api_client.exceptions import PrometheusApiClientException
 
         if self._client is None:
-            self._client = _connect(self._config.url)
+            self._client = _connect(self._config)
         try:
             return self._client.custom_query(text, timeout=self._config.timeout_seconds)
         except (PrometheusApiClientException, ValueError) as error:
@@ -98,10 +109,11 @@ class PromqlCollector:
             raise EventError(f"no answer of the query API: {error!r}; is it a Prometheus server?") from error
 
 
-def _connect(url: str) -> _Client:
+def _connect(config: PromqlConfig) -> _Client:
     from prometheus_api_client import PrometheusConnect
     from urllib3.util import Retry
 
     # Our own schedule is the retry: a second try inside the timeout would only hide a failure.
-    client: _Client = PrometheusConnect(url.rstrip("/"), retry=Retry(0))
+    session = bounded_session(config.max_series * _MAX_SERIES_BYTES)
+    client: _Client = PrometheusConnect(config.url.rstrip("/"), retry=Retry(0), session=session)
     return client
