@@ -1,10 +1,13 @@
 """Notifications against a real HTTP server on loopback."""
 
+import asyncio
+import contextlib
 import json
 import logging
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -15,13 +18,17 @@ from coldaisle.integrations.notify import NotifyActions
 
 
 class Webhook(ThreadingHTTPServer):
-    """Keeps what it received; ``/500`` fails, ``/404`` refuses, ``/silent`` never answers."""
+    """Keeps what it received; ``/500`` fails, ``/404`` refuses, ``/silent`` never answers.
+
+    ``/drip`` never ends its answer, though none of its bytes is late.
+    """
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.received: list[tuple[dict[str, str], bytes]] = []
+        self.arrived = threading.Event()
         self.released = threading.Event()
 
     @property
@@ -35,8 +42,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.received.append((dict(self.headers), body))
+        self.server.arrived.set()
         if self.path == "/silent":
             self.server.released.wait(30)
+            self.close_connection = True
+        elif self.path == "/drip":
+            self.send_response(200)
+            self.send_header("Content-Length", "60000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not self.server.released.wait(0.05):
+                    self.wfile.write(b" ")
             self.close_connection = True
         elif self.path == "/drop":
             self.close_connection = True
@@ -162,3 +178,26 @@ async def test_a_wrong_argument_is_named(arguments: dict[str, Argument], named: 
     result = await carry_out(ActionRequest("r/s", "perform", "notify", "", arguments))
     assert result.outcome == "not_done"
     assert named in result.reason
+
+
+async def thread_is_free() -> bool:
+    async with asyncio.timeout(20):
+        return await asyncio.to_thread(lambda: True)
+
+
+async def test_a_webhook_that_drips_its_answer_keeps_no_thread(webhook: Webhook) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    result = await carry_out(request(webhook.url + "/drip", timeout_seconds=0.5))
+    assert result == ActionResult("unknown", "no answer within 0.5 s")
+    assert await thread_is_free()
+
+
+async def test_a_notification_that_is_given_up_keeps_no_thread(webhook: Webhook) -> None:
+    """The agent's process ends when its threads do."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    task = asyncio.create_task(carry_out(request(webhook.url + "/silent", timeout_seconds=300)))
+    with ThreadPoolExecutor(1) as beside:
+        await asyncio.get_running_loop().run_in_executor(beside, webhook.arrived.wait, 60)
+    task.cancel()
+    await asyncio.wait([task])
+    assert await thread_is_free()

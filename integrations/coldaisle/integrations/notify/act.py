@@ -5,8 +5,10 @@ and once a byte is sent every failure leaves the outcome unknown.
 """
 
 import asyncio
+import contextlib
 import http.client
 import logging
+import socket
 
 from coldaisle.core.actions import ActionRequest, ActionResult
 from coldaisle.core.errors import ConfigError
@@ -41,13 +43,15 @@ class NotifyActions:
         if isinstance(arguments, LogArguments):
             logger.info("notification", extra={"request": request.id, "text": arguments.message})
             return ActionResult("done")
-        target = parse_target(arguments.url)
+        target, posting = parse_target(arguments.url), _Posting()
         try:
             # The socket's timeout bounds each wait, this one the whole.
             async with asyncio.timeout(request.timeout_seconds + 1):
-                return await asyncio.to_thread(_post, target, request, body(request, arguments))
+                return await asyncio.to_thread(posting.post, target, request, body(request, arguments))
         except TimeoutError:
             return ActionResult("unknown", f"no answer within {request.timeout_seconds:.3g} s")
+        finally:
+            posting.cut()
 
 
 def _probe(arguments: LogArguments | WebhookArguments) -> ActionResult:
@@ -56,20 +60,32 @@ def _probe(arguments: LogArguments | WebhookArguments) -> ActionResult:
     return ActionResult("done")
 
 
-def _post(target: Target, request: ActionRequest, payload: bytes) -> ActionResult:
-    kind = http.client.HTTPSConnection if target.secure else http.client.HTTPConnection
-    try:
-        connection = kind(target.host, target.port, timeout=request.timeout_seconds)
-    except http.client.InvalidURL as error:
-        return ActionResult("not_done", f"notify: {error}")
-    try:
-        connection.connect()
-    except (OSError, UnicodeError) as error:
-        return ActionResult("not_done", f"cannot connect to {target.host}: {error}")
-    try:
-        return _exchange(connection, target, request.id, payload)
-    finally:
-        connection.close()
+class _Posting:
+    """One request, made in a thread; ``cut`` ends its waiting: a webhook that drips its answer would not."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+
+    def post(self, target: Target, request: ActionRequest, payload: bytes) -> ActionResult:
+        kind = http.client.HTTPSConnection if target.secure else http.client.HTTPConnection
+        try:
+            connection = kind(target.host, target.port, timeout=request.timeout_seconds)
+        except http.client.InvalidURL as error:
+            return ActionResult("not_done", f"notify: {error}")
+        try:
+            connection.connect()
+        except (OSError, UnicodeError) as error:
+            return ActionResult("not_done", f"cannot connect to {target.host}: {error}")
+        self._socket = connection.sock  # the connection forgets it once the answer has begun
+        try:
+            return _exchange(connection, target, request.id, payload)
+        finally:
+            connection.close()
+
+    def cut(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 def _exchange(
