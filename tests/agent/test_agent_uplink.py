@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import grpc
+import h2.config
+import h2.connection
+import h2.events
 import pytest
+from msgspec import structs
 
 from coldaisle.agent.batches import Bounds
 from coldaisle.agent.spool import Spool
@@ -230,6 +234,60 @@ async def test_a_silent_server_is_left_and_tried_again(tmp_path: Path) -> None:
         made.server.withhold = False
         await made.drained()
         assert repeated_batches_are_identical(made.server.batches)
+
+
+class Deaf(asyncio.Protocol):
+    """A server that welcomes and then takes no more than flow control has let pass unasked."""
+
+    def __init__(self, streams: asyncio.Queue[None]) -> None:
+        self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        self._streams = streams
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._http.initiate_connection()
+
+    def data_received(self, data: bytes) -> None:
+        for event in self._http.receive_data(data):
+            if isinstance(event, h2.events.RequestReceived):
+                welcome = agent_pb2.ConnectResponse(welcome=agent_pb2.Welcome()).SerializeToString()
+                self._http.send_headers(1, [(":status", "200"), ("content-type", "application/grpc")])
+                self._http.send_data(1, b"\0" + len(welcome).to_bytes(4) + welcome)
+                self._streams.put_nowait(None)
+        self._transport.write(self._http.data_to_send())
+
+
+async def test_a_server_that_reads_nothing_more_is_left_and_tried_again(tmp_path: Path) -> None:
+    """A write waits for ever then, and with it whoever else writes."""
+    streams: asyncio.Queue[None] = asyncio.Queue()
+    server = await asyncio.get_running_loop().create_server(lambda: Deaf(streams), "127.0.0.1", 0)
+    large = SamplesRecorded("rack-1", ("m" * 900_000,), (1.0,))
+    async with rig(tmp_path, structs.replace(FAST, ack_seconds=0.5), started=False) as made:
+        own_port, made.port = made.port, server.sockets[0].getsockname()[1]
+        async with asyncio.timeout(60):
+            await streams.get()
+            await asyncio.to_thread(made.spool.append, [Observation(number, large) for number in range(2)])
+            made.uplink.wake()
+            await streams.get()
+        server.close()
+        made.port = own_port
+        await made.start()
+        await made.drained()
+        assert set(made.server.sequences()) == {1, 2}
+
+
+async def test_a_server_that_does_not_even_take_the_greeting_is_left(tmp_path: Path) -> None:
+    """A greeting that names many devices is longer than what may be sent unasked."""
+    connections: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    server = await asyncio.start_server(lambda _, writer: connections.put(writer), "127.0.0.1", 0)
+    limits = structs.replace(FAST, welcome_seconds=0.2)
+    async with rig(tmp_path, limits, started=False) as made, asyncio.timeout(60):
+        made.uplink.greet(agent_pb2.Hello(agent="edge", assets=[f"device-{n}" * 8 for n in range(2000)]))
+        made.port = server.sockets[0].getsockname()[1]
+        writers = [await connections.get() for _ in range(2)]
+        server.close()
+        for writer in writers:
+            writer.close()
 
 
 async def test_a_refused_agent_goes_on_trying(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

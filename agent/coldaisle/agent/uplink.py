@@ -115,8 +115,7 @@ class Uplink:
 
     async def _session(self, stream: Stream, take: TakeCommand) -> None:
         self._greeting.clear()
-        await stream.write(agent_pb2.ConnectRequest(hello=self._hello))
-        await self._welcome(stream)
+        await self._greet(stream)
         self._unacked.clear()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._receive(stream, take))
@@ -125,9 +124,10 @@ class Uplink:
             group.create_task(self._send_results(stream))
             group.create_task(self._leave_to_greet())
 
-    async def _welcome(self, stream: Stream) -> None:
+    async def _greet(self, stream: Stream) -> None:
         try:
             async with asyncio.timeout(self._limits.welcome_seconds):
+                await stream.write(agent_pb2.ConnectRequest(hello=self._hello))
                 answer = await stream.read()
         except TimeoutError:
             raise StreamEnded("the server did not answer the greeting") from None
@@ -205,11 +205,19 @@ class Uplink:
             beat = agent_pb2.Heartbeat(
                 spool_events=size.events, spool_bytes=size.bytes, sent_unix_nano=time.time_ns()
             )
-            await stream.write(agent_pb2.ConnectRequest(heartbeat=beat))
+            await self._beat(stream, beat)
             await asyncio.sleep(self._limits.heartbeat_seconds)
             oldest = min(self._unacked.values(), default=None)
             if oldest is not None and asyncio.get_running_loop().time() - oldest > self._limits.ack_seconds:
                 raise StreamEnded(f"no acknowledgement within {self._limits.ack_seconds:g} s")
+
+    async def _beat(self, stream: Stream, beat: agent_pb2.Heartbeat) -> None:
+        """A server that reads no more lets every write wait, and this one says so."""
+        try:
+            async with asyncio.timeout(self._limits.ack_seconds):
+                await stream.write(agent_pb2.ConnectRequest(heartbeat=beat))
+        except TimeoutError:
+            raise StreamEnded(f"the server read nothing within {self._limits.ack_seconds:g} s") from None
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
