@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+import tracemalloc
 
 import pytest
 
@@ -37,6 +38,7 @@ from coldaisle.integrations.snmp.traps import decode_trap_v1
 from .conftest import v3_arguments
 
 LINK_DOWN = "1.3.6.1.6.3.1.1.5.3"
+NOW = 1_700_000_000 * 10**9
 ROWS = ((1, 4711, 42), (2, 4712, 7))
 ROW = ("1.3.6.1.2.1.2.2.1.1.7", tags.INTEGER, 7)
 
@@ -91,6 +93,28 @@ async def test_a_full_queue_drops_counts_and_tells():
         assert isinstance(lost.body, GapRecorded)
         assert lost.body.lost_count == 3
         assert listening.loss(time.time_ns()) is None
+
+
+async def test_a_queue_is_also_full_by_its_bytes():
+    async with TrapListener("127.0.0.1", 0, max_queued_bytes=100_000) as listening:
+        for _ in range(3):
+            listening.datagram_received(b"x" * 40_000, ("127.0.0.1", 9))
+        assert listening.dropped_in_queue_count == 1
+
+
+async def test_large_notifications_are_told_apart_without_keeping_them():
+    emitted: asyncio.Queue[Observation] = asyncio.Queue()
+    async with TrapListener("127.0.0.1", 0) as listening, asyncio.TaskGroup() as group:
+        running = group.create_task(listening.run(emitted.put))
+        tracemalloc.start()
+        for number in range(200):
+            trap = encode_trap_v2("public", number, LINK_DOWN, [(ROW[0], tags.OCTET_STRING, b"x" * 60_000)])
+            listening.datagram_received(trap, ("127.0.0.1", 9))
+            await emitted.get()
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        running.cancel()
+    assert kept_bytes < 2_000_000
 
 
 async def test_losses_reach_the_history(seen):
@@ -168,6 +192,19 @@ async def test_a_repetition_after_the_window_is_news(seen, scripted):
         await seen.wait_for(TrapReceived, 2)
         running.cancel()
     assert listening.repeated_count == 0
+
+
+async def test_a_clock_that_steps_back_does_not_make_news_a_repetition(seen, monkeypatch):
+    """A device that does not count its uptime says the same each time."""
+    listening = TrapListener("127.0.0.1", 0, repetition_seconds=0.0)
+    async with listening, asyncio.TaskGroup() as group:
+        running = group.create_task(listening.run(seen))
+        for now in (NOW, NOW - 86_400 * 10**9):
+            monkeypatch.setattr("time.time_ns", lambda now=now: now)
+            listening.datagram_received(encode_trap_v2("public", 0, LINK_DOWN), ("127.0.0.1", 9))
+        async with asyncio.timeout(20):
+            await seen.wait_for(TrapReceived, 2)
+        running.cancel()
 
 
 def test_what_came_lately_is_bounded_in_number_and_time():

@@ -7,13 +7,14 @@ its event is on disk, so an unanswered one comes again. A repetition within a sh
 """
 
 import asyncio
+import hashlib
 import logging
 import socket
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from coldaisle.core.events.envelope import Emit, Observation
 from coldaisle.core.events.types import GapRecorded, InputRejected, SamplesRecorded, TrapReceived
@@ -29,6 +30,9 @@ from coldaisle.integrations.snmp.usm.senders import TrapUser
 
 RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
 MAX_QUEUED_DATAGRAMS = 10_000
+MAX_QUEUED_BYTES = 16_777_216
+"""Of those datagrams, each of which may have 64 KiB."""
+
 MAX_REJECTED_BYTES = 128
 """How much of a malformed datagram an InputRejected keeps, as twice as many hex digits."""
 
@@ -37,7 +41,18 @@ REPETITION_SECONDS = 5.0
 
 Address = tuple[str, int]
 
+_KEY_BYTES = 16
+
 _log = logging.getLogger(__name__)
+
+
+class _Received(NamedTuple):
+    """A datagram; ``time`` is UTC ns, ``seconds`` those of a clock that nobody sets."""
+
+    time: int
+    seconds: float
+    data: bytes
+    address: Address
 
 
 def trap_event(asset: str, address: str, notice: Notice) -> TrapReceived:
@@ -75,6 +90,7 @@ class TrapListener(asyncio.DatagramProtocol):
         engine: LocalEngine | None = None,
         measured_as: str = "",
         max_queued_datagrams: int = MAX_QUEUED_DATAGRAMS,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
         drops_check_seconds: float = DROPS_CHECK_SECONDS,
         repetition_seconds: float = REPETITION_SECONDS,
     ) -> None:
@@ -89,7 +105,9 @@ class TrapListener(asyncio.DatagramProtocol):
         self._incoming = Incoming(engine or LocalEngine(), users)
         self._recent = Recent(repetition_seconds)
         self._measured_as = measured_as
-        self._queue: asyncio.Queue[tuple[int, bytes, Address]] = asyncio.Queue(max_queued_datagrams)
+        self._queue: asyncio.Queue[_Received] = asyncio.Queue(max_queued_datagrams)
+        self._max_queued_bytes = max_queued_bytes
+        self._queued_bytes = 0
         self._drops_check_seconds = drops_check_seconds
         self._transport: asyncio.DatagramTransport | None = None
         self._told_lost_count = 0
@@ -138,10 +156,11 @@ class TrapListener(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """Queue one datagram, or count it as lost (asyncio calls this)."""
         self.received_count += 1
-        try:
-            self._queue.put_nowait((time.time_ns(), data, addr))
-        except asyncio.QueueFull:
+        if self._queue.full() or self._queued_bytes + len(data) > self._max_queued_bytes:
             self.dropped_in_queue_count += 1
+            return
+        self._queued_bytes += len(data)
+        self._queue.put_nowait(_Received(time.time_ns(), time.monotonic(), data, addr))
 
     def loss(self, now: int) -> Observation | None:
         """What was lost since this was last asked, None for nothing; ``now`` is UTC ns."""
@@ -167,30 +186,33 @@ class TrapListener(asyncio.DatagramProtocol):
 
     async def _drain(self, emit: Emit) -> None:
         while True:
-            received_at, data, address = await self._queue.get()
+            received = await self._queue.get()
+            self._queued_bytes -= len(received.data)
             try:
-                observation = self._observed(received_at, data, address)
+                observation = self._observed(received)
             except (MalformedMessage, NotAuthentic) as error:
                 self.rejected_count += 1
-                raw = data[:MAX_REJECTED_BYTES].hex()
-                rejected = InputRejected(f"snmp-trap:{address[0]}", str(error), raw)
-                observation = Observation(received_at, rejected)
+                raw = received.data[:MAX_REJECTED_BYTES].hex()
+                rejected = InputRejected(f"snmp-trap:{received.address[0]}", str(error), raw)
+                observation = Observation(received.time, rejected)
             if observation is not None:
                 await emit(observation)
 
-    def _observed(self, received_at: int, data: bytes, address: Address) -> Observation | None:
+    def _observed(self, received: _Received) -> Observation | None:
         """A new notification; None when there is nothing to record. Raises MalformedMessage, NotAuthentic."""
-        receipt = self._incoming.read(data, address[0])
+        address = received.address
+        receipt = self._incoming.read(received.data, address[0])
         notice = receipt.notice
         if notice is None:
             self._send(receipt.reply, address)
             return None
         asset = asset_of(address, self._assets, notice.agent_address)
         event = trap_event(asset, address[0], notice)
-        key = address[0].encode() + receipt.content
-        standing = self._recent.note(key, received_at / 1e9)
+        # Not the content itself: twenty thousand notifications of 64 KiB are more than a host has to spare.
+        key = hashlib.blake2b(address[0].encode() + receipt.content, digest_size=_KEY_BYTES).digest()
+        standing = self._recent.note(key, received.seconds)
         if standing == "new":
-            return Observation(received_at, event, lambda: self._confirm(key, receipt, address))
+            return Observation(received.time, event, lambda: self._confirm(key, receipt, address))
         self.repeated_count += 1
         if standing == "committed":
             self._send(receipt.reply, address)
