@@ -21,14 +21,18 @@ Bodies = list[LogLinesRecorded | GapRecorded | InputRejected]
 class Receiver:
     """A collector that runs, and what it emitted."""
 
+    task: asyncio.Task[None]
+
     def __init__(self, collector: SyslogCollector) -> None:
         self.collector = collector
         self.bodies: Bodies = []
         self.changed = asyncio.Condition()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.asked = asyncio.Event()
 
     async def emit(self, observation: Observation) -> None:
+        self.asked.set()
         await self.gate.wait()
         assert isinstance(observation.body, LogLinesRecorded | GapRecorded | InputRejected)
         async with self.changed:
@@ -66,13 +70,13 @@ async def receiving(
         max_pending_lines=max_pending_lines, receive_buffer_bytes=receive_buffer_bytes,
     )  # fmt: skip
     receiver = Receiver(SyslogCollector(config, known, "edge"))
-    task = asyncio.create_task(receiver.collector.run(receiver.emit))
+    receiver.task = asyncio.create_task(receiver.collector.run(receiver.emit))
     try:
         await receiver.collector.listening.wait()
         yield receiver
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        receiver.task.cancel()
+        await asyncio.wait([receiver.task])
 
 
 def require_logger() -> str:
@@ -192,6 +196,18 @@ async def test_what_is_pending_at_the_end_is_still_emitted() -> None:
     async with receiving() as receiver:
         receiver.collector.datagram(b"<13>last words", "192.0.2.1")
     assert receiver.lines() == ["last words"]
+
+
+async def test_what_waits_to_be_emitted_at_the_end_is_still_emitted() -> None:
+    async with receiving() as receiver:
+        receiver.gate.clear()
+        for number in range(3):
+            receiver.collector.datagram(b"<13>line %d" % number, f"192.0.2.{number}")
+        await receiver.asked.wait()
+        receiver.task.cancel()
+        asyncio.get_running_loop().call_soon(receiver.gate.set)
+        await asyncio.wait([receiver.task])
+    assert receiver.lines() == ["line 0", "line 1", "line 2"]
 
 
 async def test_a_port_in_use_is_named_with_the_remedy(tmp_path: Path) -> None:

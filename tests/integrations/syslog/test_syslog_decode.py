@@ -176,6 +176,25 @@ def test_what_does_not_fit_is_counted() -> None:
     assert len(kept.lines) == 2
 
 
+def test_long_lines_fill_it_before_many_do() -> None:
+    pending = Pending("edge", 1_000, 1_000)
+    for _ in range(100):
+        pending.add("a", line("x" * 131_072))
+    gap, *kept = bodies(pending)
+    assert isinstance(gap, GapRecorded)
+    assert (gap.lost_count, len(kept)) == (36, 64)
+    assert not pending.is_full
+
+
+def test_a_gap_does_not_end_before_it_began_when_the_clock_steps_back() -> None:
+    pending = Pending("edge", 2, 10)
+    pending.take(NOW)
+    pending.lose("a reason", 1)
+    [gap] = [observation.body for observation in pending.take(NOW - 1)]
+    assert isinstance(gap, GapRecorded)
+    assert (gap.since, gap.until) == (NOW - 1, NOW - 1)
+
+
 def test_a_flood_of_garbage_is_counted_beyond_the_first() -> None:
     pending = Pending("edge", 10, 10)
     for _ in range(150):

@@ -10,13 +10,14 @@ import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from coldaisle.core.errors import ConfigError
-from coldaisle.core.events.envelope import Emit
+from coldaisle.core.events.envelope import Emit, Observation
 from coldaisle.core.redaction import Redactor
 from coldaisle.integrations.syslog.config import SyslogConfig
 from coldaisle.integrations.syslog.decode import asset_name, parse_message, udp_drops
@@ -47,6 +48,7 @@ class SyslogCollector:
         self._known = frozenset(known_assets)
         self._names: dict[str, str] = {}
         self._pending = Pending(source, config.max_pending_lines, config.group_lines)
+        self._taken: deque[Observation] = deque()
         self._redactor = Redactor(addresses=config.mask_addresses, patterns=config.mask_patterns)
         self._arrived = asyncio.Event()
         self._enough = asyncio.Event()
@@ -67,9 +69,7 @@ class SyslogCollector:
             try:
                 await self._flush_groups(emit)
             finally:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LAST_FLUSH_SECONDS):
-                        await self._flush(emit)
+                await self._flush_last(emit)
 
     async def _flush_groups(self, emit: Emit) -> None:
         loop = asyncio.get_running_loop()
@@ -87,12 +87,20 @@ class SyslogCollector:
             await self._flush(emit)
 
     async def _flush(self, emit: Emit) -> None:
-        taken = self._pending.take(time.time_ns())
+        self._taken += self._pending.take(time.time_ns())
         self._arrived.clear()
         self._enough.clear()
         self._room.set()
-        for observation in taken:
-            await emit(observation)
+        while self._taken:
+            await emit(self._taken[0])
+            self._taken.popleft()  # not before: who is cancelled here still emits it at the end
+
+    async def _flush_last(self, emit: Emit) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_FLUSH_SECONDS):
+                await self._flush(emit)
+        if self._taken:
+            logger.error("syslog lost at the end: not emitted in time", extra={"events": len(self._taken)})
 
     def _accept(self, frame: bytes | Rejected, peer: str) -> None:
         now = time.time_ns()

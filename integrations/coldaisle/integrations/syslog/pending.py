@@ -7,6 +7,9 @@ from coldaisle.core.events.envelope import Observation
 from coldaisle.core.events.types import GapRecorded, InputRejected, LogLine, LogLinesRecorded
 
 _MAX_EVENT_CHARACTERS = 131_072
+_MAX_PENDING_CHARACTERS = 8_388_608
+"""Of all lines together: twenty thousand lines of full length are more than a host has to spare."""
+
 _MAX_REJECTIONS = 100  # a window; what is beyond is counted, so that a flood of garbage stays small
 
 
@@ -15,6 +18,7 @@ class Pending:
 
     def __init__(self, source: str, max_lines: int, group_lines: int) -> None:
         self.count = 0
+        self._characters = 0
         self._source = source
         self._max_lines = max_lines
         self._group_lines = group_lines
@@ -26,7 +30,7 @@ class Pending:
     @property
     def is_full(self) -> bool:
         """No further line is kept until the window was taken."""
-        return self.count >= self._max_lines
+        return self.count >= self._max_lines or self._characters >= _MAX_PENDING_CHARACTERS
 
     def add(self, asset: str, line: LogLine) -> None:
         """Keep a line; raise nothing, count it as lost when there is no room."""
@@ -35,6 +39,7 @@ class Pending:
             return
         self._lines[asset].append(line)
         self.count += 1
+        self._characters += len(line.message)
 
     def reject(self, reason: str, raw: str, now: int) -> None:
         """Keep what could not be understood."""
@@ -51,11 +56,12 @@ class Pending:
         """Everything pending as observations; what follows belongs to the next window."""
         taken = [*self._gaps(now), *self._rejections, *self._groups()]
         self._lines.clear()
-        self._rejections, self._lost, self.count, self._since = [], {}, 0, now
+        self._rejections, self._lost, self._since = [], {}, now
+        self.count = self._characters = 0
         return taken
 
     def _gaps(self, now: int) -> Iterator[Observation]:
-        since = self._since or now
+        since = min(self._since or now, now)  # the clock may have stepped back
         for reason, count in self._lost.items():
             yield Observation(now, GapRecorded(self._source, since, now, count, f"syslog: {reason}"))
 
