@@ -5,6 +5,8 @@ import os
 import socket
 from pathlib import Path
 
+import pytest
+
 from coldaisle.agent.service import keep_alive, notify, watchdog_seconds
 
 
@@ -48,3 +50,19 @@ async def test_the_watchdog_hears_twice_in_its_time(tmp_path: Path) -> None:
 async def test_without_systemd_nothing_is_said() -> None:
     notify("READY=1", {})
     await keep_alive({})
+
+
+def test_a_systemd_that_is_busy_or_gone_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+            others.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    others.sendto(b"WATCHDOG=1", path)
+        notify("WATCHDOG=1", {"NOTIFY_SOCKET": path})
+    notify("STOPPING=1", {"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    assert [record.__dict__["state"] for record in caplog.records] == ["WATCHDOG=1", "STOPPING=1"]
