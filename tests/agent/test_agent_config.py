@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from coldaisle.agent.collectors import collectors_of
 from coldaisle.agent.commands import agent
 from coldaisle.agent.config import AgentConfig, load_config
-from coldaisle.agent.inventory import inventory_events
+from coldaisle.agent.inventory import inventory_events, inventory_news
+from coldaisle.agent.settings import AssetSettings
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.events.types import AssetLinked, AssetObserved
 from coldaisle.integrations.host.collect import host_asset
@@ -177,6 +178,17 @@ def test_a_fault_in_the_inventory_is_named(folder: Path, old: str, new: str, nam
     (folder / "hall" / "inventory.toml").write_text(INVENTORY.replace(old, new, 1))
     with pytest.raises(ConfigError, match=rf"inventory\.toml: .*{named}"):
         load(folder)
+
+
+def test_what_a_large_inventory_says_anew_is_found_without_comparing_all_with_all() -> None:
+    """A hundred thousand events: pair by pair this takes many minutes, in which the agent stands still."""
+    links = ("pdu-1", "pdu-2", "pdu-3", "pdu-4")
+    assets = [AssetSettings(f"host-{n}", "server", {"n": str(n)}, powered_by=links) for n in range(20_000)]
+    changed = AssetSettings("host-7", "server", {"n": "another"}, powered_by=("pdu-1", "pdu-5"))
+    assert inventory_news(assets, [*assets[:7], changed, *assets[8:]]) == [
+        AssetObserved("host-7", "server", {"n": "another"}, "inventory"),
+        AssetLinked("host-7", "powered_by", "pdu-5", "", 1, "inventory"),
+    ]
 
 
 def test_check_prints_what_would_be_collected(folder: Path) -> None:

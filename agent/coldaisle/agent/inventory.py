@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from coldaisle.agent.settings import AssetSettings, Link, Links
+from coldaisle.core.events.codec import encode_body
 from coldaisle.core.events.types import AssetLinked, AssetObserved, Edge
 
 _SOURCE = "inventory"
@@ -13,6 +14,14 @@ def inventory_events(assets: Iterable[AssetSettings]) -> list[AssetObserved | As
     known = list(assets)
     observed = [AssetObserved(asset.name, asset.kind, asset.attributes, _SOURCE) for asset in known]
     return [*observed, *(link for asset in known for link in _linked(asset))]
+
+
+def inventory_news(
+    before: Iterable[AssetSettings], now: Iterable[AssetSettings]
+) -> list[AssetObserved | AssetLinked]:
+    """What an inventory says now and did not say before; compared as bytes, since attributes have no hash."""
+    known = {encode_body(body) for body in inventory_events(before)}
+    return [body for body in inventory_events(now) if encode_body(body) not in known]
 
 
 def links_of(asset: AssetSettings) -> Iterator[tuple[Edge, Link]]:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from coldaisle.agent.collecting import Collecting
 from coldaisle.agent.collectors import collectors_of
 from coldaisle.agent.config import AgentConfig, load_config
-from coldaisle.agent.inventory import inventory_events
+from coldaisle.agent.inventory import inventory_news
 from coldaisle.core.errors import ColdaisleError
 from coldaisle.core.events.envelope import Emit, Observation
 
@@ -53,10 +53,8 @@ class Reloading:
 
     async def _announce(self, new: AgentConfig) -> None:
         """What the inventory says now and did not say before."""
-        known = inventory_events(self._config.assets)
-        for body in inventory_events(new.assets):
-            if body not in known:
-                await self._emit(Observation(time.time_ns(), body))
+        for body in inventory_news(self._config.assets, new.assets):
+            await self._emit(Observation(time.time_ns(), body))
 
 
 def _fixed(section: object) -> dict[str, object]:
