@@ -10,7 +10,10 @@ from coldaisle.core.events import types as t
 from coldaisle.core.reactor import Reaction
 from coldaisle.core.store import LiveTwin, twin_at
 from coldaisle.core.store.memory import MemoryStore
+from coldaisle.core.store.port import MAX_APPEND_EVENTS
 from coldaisle.core.store.reactions import ReactorRunner
+from coldaisle.core.templates import TemplateReactor
+from coldaisle.core.templates.minutes import QUIET_MINUTES
 from coldaisle.core.twin import state_hash
 
 
@@ -86,6 +89,25 @@ async def run_until_caught_up(store: MemoryStore) -> None:
     if crashed:
         assert isinstance(failure, BaseException)
         raise failure
+
+
+async def test_an_outage_of_a_relay_of_many_hosts_is_answered_in_appends_that_the_store_takes() -> None:
+    """The first poll after it closes half an hour of minutes for every host."""
+    minute, hosts = 60_000_000_000, MAX_APPEND_EVENTS // QUIET_MINUTES + 1
+    lines = [t.LogLinesRecorded(f"host-{n}", (t.LogLine(minute, 6, "app", "started"),)) for n in range(hosts)]
+    poll = t.SamplesRecorded("rack-1", ("x",), (1.0,))
+    said = [*((minute, body) for body in lines), (minute * (QUIET_MINUTES + 10), poll)]
+    store = MemoryStore()
+    for n, (time, body) in enumerate(said):
+        event = encode(body, id=sequenced_id(time, "test", n), time=time, actor="agent/relay")
+        await store.append("observed", [event])
+    runner = ReactorRunner(store, TemplateReactor())
+    async with asyncio.TaskGroup() as group:
+        answering = group.create_task(runner.run())
+        await runner.caught_up.wait()
+        answering.cancel()
+    answered = await store.head() - len(said)
+    assert answered > MAX_APPEND_EVENTS
 
 
 @pytest.mark.parametrize("where", ["before append", "after append", "before checkpoint", "after checkpoint"])

@@ -20,6 +20,10 @@ CHECKPOINT_EVENTS = 1_000
 SNAPSHOT_EVENTS = 200_000
 """A reactor that remembers saves its state after this many events, and at stop."""
 
+MAX_APPEND_ANSWERS = 1_000
+"""Answers appended at once. One fact may have tens of thousands, as when an agent that relays many hosts
+comes back; the store refuses so many in one append, and others would wait for them."""
+
 FIRST_RETRY_SECONDS = 0.25
 MAX_RETRY_SECONDS = 10.0
 log = logging.getLogger(__name__)
@@ -88,7 +92,9 @@ class ReactorRunner:
         new = [reaction for reaction in reactions if reaction.cause.position > done]
         if new:
             appends = appends_of(self.reactor.name, new)
-            await self._when_there_is_room(partial(self._store.append_many, appends))
+            for start in range(0, len(appends), MAX_APPEND_ANSWERS):
+                part = appends[start : start + MAX_APPEND_ANSWERS]
+                await self._when_there_is_room(partial(self._store.append_many, part))
         self.position = page.position
         self._state_is_at_position = True
         return bool(new)
