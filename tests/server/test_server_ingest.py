@@ -56,6 +56,17 @@ async def test_an_empty_batch_is_acknowledged(agent) -> None:
     assert (await agent.send()).rejected_count == 0
 
 
+async def test_what_two_agents_bring_and_is_not_understood_is_kept_once(api, agent_of, on_wire) -> None:
+    """As an agent does that was renamed before it had sent everything, or whose machine was cloned."""
+    garbage = on_wire(AssetObserved("rack-1", "rack"), data=b'{"asset": ')
+    for name in ("hall-1", "hall-2"):
+        agent = agent_of(api, name)
+        await agent.hello()
+        assert (await agent.send(garbage)).rejected_count == 1
+    (kept,) = await api.events("InputRejected")
+    assert json.loads(kept.data_json)["source"] == "hall-1"
+
+
 async def test_what_is_not_understood_is_kept_and_the_rest_of_the_batch_stored(api, agent, on_wire) -> None:
     good, approval = AssetObserved("rack-1", "rack"), RunApproved("r-1", "0" * 64)
     ack = await agent.send(

@@ -58,6 +58,8 @@ async def _append(store: EventStore, agent: str, checked: Sequence[_Checked]) ->
     try:
         done = await store.append_many(_grouped(checked))
     except DuplicateEvent:
+        if len(checked) == 1 and checked[0].rejected:
+            return await store.head(), 1  # another agent brought the same, and it is kept as that one's
         if len(checked) == 1:
             reason = "its id is already that of another event"
             return await _append(store, agent, [_rejected(agent, checked[0].sent, reason)])
