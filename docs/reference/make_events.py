@@ -13,7 +13,8 @@ GOLDEN = Path(__file__).parents[2] / "tests" / "core" / "events" / "golden"
 HEAD = """# Events
 
 Every type that the history can hold. An event's envelope has `position`, `stream`, `version`, `id`, `type`,
-`schema`, `time` (UTC ns, the source's clock), `recorded` (UTC ns, the store's), `actor`, `correlation_id` and
+`schema`, `time` (UTC ns, the source's clock; the server's where that one is more than a minute ahead of it),
+`recorded` (UTC ns, the store's), `actor`, `correlation_id` and
 `causation_id`; the body below is JSON. Published types are only ever added to; one that a reader does not
 know is passed over.
 """

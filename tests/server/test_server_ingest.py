@@ -2,13 +2,14 @@
 
 import json
 import sqlite3
+import time
 
 import grpc
 import pytest
 
 from coldaisle.core.events.types import AgentStarted, AssetLinked, AssetObserved, RunApproved, SamplesRecorded
-from coldaisle.server.ingest import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
-from coldaisle.v1 import agent_pb2, system_pb2
+from coldaisle.server.ingest import MAX_AHEAD_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_EVENTS
+from coldaisle.v1 import agent_pb2, assets_pb2, system_pb2
 
 
 def stored(data, type_name):
@@ -54,6 +55,25 @@ async def test_a_number_that_no_snapshot_holds_is_rejected(agent, on_wire) -> No
 
 async def test_an_empty_batch_is_acknowledged(agent) -> None:
     assert (await agent.send()).rejected_count == 0
+
+
+async def test_a_clock_that_leapt_ahead_silences_nobody(api, agent, on_wire, losing) -> None:
+    """Neither its own asset, whose next polls would be late for a year, nor all others by their absence."""
+    now = time.time_ns()
+    metric, year = ("inlet_temperature_celsius",), 365 * 86_400 * 1_000_000_000
+    for asset in ("rack-1", "rack-2"):
+        poll = SamplesRecorded(asset, metric, (20.0,))
+        await agent.send(on_wire(poll, time_unix_nano=now - 60_000_000_000))
+    leapt = on_wire(SamplesRecorded("rack-1", metric, (21.0,)), time_unix_nano=now + year)
+    garbage = on_wire(AssetObserved("rack-1", "rack"), data=b"{", time_unix_nano=now + year)
+    first, again = await agent.send(leapt, garbage), await agent.send(leapt, garbage)
+    assert (first.position, first.rejected_count) == (again.position, again.rejected_count)
+    await agent.report(SamplesRecorded("rack-1", metric, (45.0,)), losing("rack-3"))
+    (opened,) = await api.event("AlertOpened")
+    assert json.loads(opened.data_json)["kind"] == "unreachable"
+    rack = await api.call(api.assets.GetAsset, assets_pb2.GetAssetRequest(name="assets/rack-1"))
+    assert rack.readings[0].value == 45.0
+    assert rack.readings[0].time.ToNanoseconds() < now + MAX_AHEAD_SECONDS * 1_000_000_000
 
 
 async def test_what_two_agents_bring_and_is_not_understood_is_kept_once(api, agent_of, on_wire) -> None:

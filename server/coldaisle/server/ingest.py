@@ -1,9 +1,12 @@
-"""Agents' batches into appends: checked, grouped by stream, nothing thrown away. Pure but for the store.
+"""Agents' batches into appends: checked, grouped by stream, nothing thrown away.
+
+Pure but for the store and the clock.
 
 Agents may only report what they observed. What is not understood, or not theirs to say, is kept as an
 InputRejected event with the reason, so that one bad event never holds up a batch.
 """
 
+import time
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -25,6 +28,11 @@ MAX_RAW_CHARACTERS = 4_096
 MAX_NAME_CHARACTERS = 200
 MAX_NEEDED_LINKS = 1_000_000
 """Of a redundant group; a number beyond 64 bits would fit no snapshot of the twin."""
+MAX_AHEAD_SECONDS = 60
+"""How far an agent's clock may be ahead of the server's. An event from further ahead happened now: else its
+asset's next ones would count as late, and every other asset as silent, until the clocks have come there."""
+
+NANOSECONDS = 1_000_000_000
 
 OBSERVATIONS: frozenset[type[AnyEvent]] = frozenset({
     t.AssetObserved, t.AssetLinked, t.AssetRemoved, t.DeviceReached, t.DeviceLost, t.SamplesRecorded,
@@ -50,10 +58,11 @@ async def store_batch(store: EventStore, agent: str, batch: agent_pb2.EventBatch
         )  # fmt: skip
     if not batch.events:
         return await store.head(), 0
-    return await _append(store, agent, [_checked(agent, event) for event in batch.events])
+    now = time.time_ns()
+    return await _append(store, agent, [_checked(agent, event, now) for event in batch.events], now)
 
 
-async def _append(store: EventStore, agent: str, checked: Sequence[_Checked]) -> tuple[int, int]:
+async def _append(store: EventStore, agent: str, checked: Sequence[_Checked], now: int) -> tuple[int, int]:
     """All at once. Where an agent recomposed a batch: in halves, so that each event still counts once."""
     try:
         done = await store.append_many(_grouped(checked))
@@ -62,15 +71,15 @@ async def _append(store: EventStore, agent: str, checked: Sequence[_Checked]) ->
             return await store.head(), 1  # another agent brought the same, and it is kept as that one's
         if len(checked) == 1:
             reason = "its id is already that of another event"
-            return await _append(store, agent, [_rejected(agent, checked[0].sent, reason)])
+            return await _append(store, agent, [_rejected(agent, checked[0].sent, reason, now)], now)
         middle = len(checked) // 2
-        first = await _append(store, agent, checked[:middle])
-        second = await _append(store, agent, checked[middle:])
+        first = await _append(store, agent, checked[:middle], now)
+        second = await _append(store, agent, checked[middle:], now)
         return max(first[0], second[0]), first[1] + second[1]
     return max(each.position for each in done), sum(each.rejected for each in checked)
 
 
-def _checked(agent: str, event: agent_pb2.AgentEvent) -> _Checked:
+def _checked(agent: str, event: agent_pb2.AgentEvent, now: int) -> _Checked:
     try:
         if len(event.id) != ID_BYTES:
             raise EventError(f"{event.type}: an id of {len(event.id)} bytes, must be {ID_BYTES}")
@@ -79,9 +88,9 @@ def _checked(agent: str, event: agent_pb2.AgentEvent) -> _Checked:
         body = parse_body(event.type, event.data)
         _check_body(agent, body, event.schema)
     except EventError as error:
-        return _rejected(agent, event, str(error))
+        return _rejected(agent, event, str(error), now)
     actor = f"agent/{agent}"
-    new = NewEvent(event.id, event.type, event.schema, event.time_unix_nano, actor, event.data)
+    new = NewEvent(event.id, event.type, event.schema, _time(event, now), actor, event.data)
     return _Checked(event, stream_of(body), new, rejected=False)
 
 
@@ -99,13 +108,18 @@ def _check_body(agent: str, body: AnyEvent, schema: int) -> None:
         raise EventError(f"{name}: a name of more than {MAX_NAME_CHARACTERS} characters")
 
 
-def _rejected(agent: str, event: agent_pb2.AgentEvent, reason: str) -> _Checked:
+def _time(event: agent_pb2.AgentEvent, now: int) -> int:
+    is_possible = event.time_unix_nano <= now + MAX_AHEAD_SECONDS * NANOSECONDS
+    return event.time_unix_nano if is_possible else now
+
+
+def _rejected(agent: str, event: agent_pb2.AgentEvent, reason: str, now: int) -> _Checked:
     raw = event.data.decode("utf-8", "backslashreplace")[:MAX_RAW_CHARACTERS]
     body = t.InputRejected(agent, reason[:MAX_RAW_CHARACTERS], raw)
     new = encode(
         body,
         id=derived_id(event.time_unix_nano, event.id + event.type.encode() + event.data, "ingest", 0),
-        time=event.time_unix_nano,
+        time=_time(event, now),
         actor=f"agent/{agent}",
     )
     return _Checked(event, stream_of(body), new, rejected=True)
