@@ -2,8 +2,11 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -37,3 +40,28 @@ def fill(disk: Path) -> Path:
 def fill_disk() -> Callable[[Path], Path]:
     """How to fill it."""
     return fill
+
+
+def steps_of(work: Callable[[], object]) -> int:
+    """How many instructions of Python code it takes: a cost that no busy machine changes."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.fixture(scope="session")
+def count_steps() -> Callable[[Callable[[], object]], int]:
+    """How to count them."""
+    return steps_of

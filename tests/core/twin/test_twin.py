@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from coldaisle.core.events import Fact
 from coldaisle.core.events import types as t
 from coldaisle.core.twin import Twin, fold, state_hash
+from coldaisle.core.twin.fold import MAX_ENDED_ALERTS
 from coldaisle.core.twin.graph import dependency_graph, dependents
 from coldaisle.core.twin.runs import MAX_PAST_RUNS
 
@@ -84,6 +85,52 @@ def test_an_asset_that_was_removed_may_come_back_in_the_same_page() -> None:
     seen = t.SamplesRecorded("rack-1", ("inlet_celsius",), (25.0,))
     history = [fact(1, seen, 1), fact(2, t.AssetRemoved("rack-1"), 2), fact(3, seen, 3)]
     assert fold(Twin(), history).readings["rack-1"]["inlet_celsius"].position == 3
+
+
+def opened_and_cleared(first: int, count: int) -> list[Fact]:
+    """Alerts from the position ``first`` on, each cleared as soon as it was opened."""
+    bodies = [
+        body
+        for n in range(first, first + 2 * count, 2)
+        for body in (
+            t.AlertOpened(f"a-{n}", "rack-1", "m", "limit", "warn", "s", EVIDENCE),
+            t.AlertCleared(f"a-{n}", "over"),
+        )
+    ]
+    return [fact(n, body) for n, body in enumerate(bodies, first)]
+
+
+def test_the_cleared_alert_that_changed_least_recently_is_forgotten() -> None:
+    full = fold(Twin(), opened_and_cleared(1, MAX_ENDED_ALERTS))
+    at = full.position
+    news = [
+        fact(at + 1, t.AlertOpened("open", "rack-1", "m", "limit", "warn", "s", EVIDENCE)),
+        fact(at + 2, t.FeedbackGiven("a-1", "confirmed")),
+        fact(at + 3, t.AlertOpened("a-3", "rack-1", "m", "limit", "warn", "s", EVIDENCE)),
+        *opened_and_cleared(at + 4, 3),
+    ]
+    for twin in (fold(full, news), fold(fold(full, news[:5]), news[5:])):
+        assert full.alerts.keys() - twin.alerts.keys() == {"a-5", "a-7"}
+        assert twin.alerts["open"].cleared is None
+        assert sum(alert.cleared is not None for alert in twin.alerts.values()) == MAX_ENDED_ALERTS
+
+
+def test_what_a_cleared_alert_costs_does_not_grow_with_those_remembered(count_steps) -> None:
+    full = fold(Twin(), opened_and_cleared(1, MAX_ENDED_ALERTS))
+    news = opened_and_cleared(full.position + 1, 50)
+    assert count_steps(lambda: fold(full, news)) < 50 * MAX_ENDED_ALERTS
+
+
+def test_what_a_page_does_not_touch_is_not_copied() -> None:
+    """Whoever remembers something of the assets or alerts sees by that whether it still holds."""
+    linked = t.AssetLinked("rack-1", "cooled_by", "crac-1")
+    twin = fold(Twin(), [fact(1, linked), *opened_and_cleared(2, 1)])
+    later = fold(twin, [fact(9, t.SamplesRecorded("rack-1", ("inlet_celsius",), (25.0,)))])
+    assert later.assets is twin.assets
+    assert later.alerts is twin.alerts
+    removed = fold(twin, [fact(9, t.AssetRemoved("rack-1"))])
+    assert "rack-1" in twin.assets
+    assert "rack-1" not in removed.assets
 
 
 def test_a_run_walks_through_its_states() -> None:

@@ -1,10 +1,12 @@
 """History into twin: ``fold(twin, facts) -> twin``, pure. No clock, no randomness, no I/O.
 
-One call copies the outer maps once and each asset's readings when they are first touched; the given twin
-is never changed. So a page of events costs its own size, not the size of the twin.
+One call copies a map once, and each asset's readings, when they are first touched; the given twin is never
+changed. So a page of events costs its own size and that of the maps that it touches, and whoever remembers
+something of the assets or alerts sees by their map whether it still holds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop, heappush
 from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -19,13 +21,37 @@ MAX_ENDED_ALERTS = 10_000
 """Cleared alerts that the twin remembers; older ones stay in the history."""
 
 
+class _Cleared:
+    """Cleared alerts, the least recently changed first: looked for once a fold, not at each event."""
+
+    def __init__(self, alerts: Mapping[str, Alert]) -> None:
+        self._queue = [(alert.revision, alert.id) for alert in alerts.values() if alert.cleared is not None]
+        self._ids = {name for _, name in self._queue}
+        heapify(self._queue)
+
+    def changed(self, alert: Alert) -> None:
+        """One more, or one of them at a later revision."""
+        self._ids.add(alert.id)
+        heappush(self._queue, (alert.revision, alert.id))
+
+    def forget_oldest(self, alerts: dict[str, Alert]) -> None:
+        """Keep no more than the twin remembers."""
+        while len(self._ids) > MAX_ENDED_ALERTS:
+            revision, name = heappop(self._queue)
+            if name in self._ids and alerts[name].revision == revision:
+                self._ids.remove(name)
+                del alerts[name]
+
+
 class _Draft:
     """A twin under construction; owned by one fold call."""
 
     def __init__(self, twin: Twin) -> None:
-        self.assets = dict(twin.assets)
+        self._given = twin
+        self.assets = twin.assets
         self.readings = dict(twin.readings)
-        self.alerts = dict(twin.alerts)
+        self.alerts = twin.alerts
+        self.cleared: _Cleared | None = None
         self.runs = dict(twin.runs)
         self.agents = dict(twin.agents)
         self.playbooks = dict(twin.playbooks)
@@ -41,6 +67,16 @@ class _Draft:
     def asset(self, asset_id: str) -> Asset:
         return self.assets.get(asset_id) or Asset(asset_id)
 
+    def own_assets(self) -> dict[str, Asset]:
+        if self.assets is self._given.assets:
+            self.assets = dict(self.assets)
+        return self.assets
+
+    def own_alerts(self) -> dict[str, Alert]:
+        if self.alerts is self._given.alerts:
+            self.alerts = dict(self.alerts)
+        return self.alerts
+
     def own_readings(self, asset_id: str) -> dict[str, Reading]:
         if asset_id not in self._owned_readings:
             self._owned_readings.add(asset_id)
@@ -48,7 +84,7 @@ class _Draft:
         return self.readings[asset_id]
 
     def remove(self, asset_id: str) -> None:
-        self.assets.pop(asset_id, None)
+        self.own_assets().pop(asset_id, None)
         self.readings.pop(asset_id, None)
         self._owned_readings.discard(asset_id)
 
@@ -114,7 +150,7 @@ def _apply(draft: _Draft, fact: Fact) -> None:
 def _apply_samples(draft: _Draft, fact: Fact, body: t.SamplesRecorded) -> None:
     """Keep the newest value by source time: a late sample is history, not state."""
     if body.asset not in draft.assets:
-        draft.assets[body.asset] = Asset(body.asset)
+        draft.own_assets()[body.asset] = Asset(body.asset)
     readings = draft.own_readings(body.asset)
     for metric, value in zip(body.metrics, body.values, strict=False):
         known = readings.get(metric)
@@ -143,7 +179,7 @@ def _apply_asset(draft: _Draft, body: _AssetBody) -> None:
         case t.AssetRemoved():
             draft.remove(body.asset)
             return
-    draft.assets[body.asset] = asset
+    draft.own_assets()[body.asset] = asset
 
 
 def _linked(asset: Asset, body: t.AssetLinked) -> Asset:
@@ -167,7 +203,9 @@ _AlertBody = (
 
 def _apply_alert(draft: _Draft, fact: Fact, body: _AlertBody) -> None:
     if isinstance(body, t.AlertOpened):
-        draft.alerts[body.alert] = Alert(
+        if body.alert in draft.alerts:
+            draft.cleared = None  # one of them may open again
+        draft.own_alerts()[body.alert] = Alert(
             body.alert, body.asset, body.metric, body.kind, body.severity, body.summary, body.evidence,
             opened=fact.time, opened_position=fact.position, revision=fact.position,
             suppressed_by=body.suppressed_by or UNSET,
@@ -189,17 +227,19 @@ def _apply_alert(draft: _Draft, fact: Fact, body: _AlertBody) -> None:
             alert = replace(alert, feedback=verdict)
         case t.LearningResumed():
             alert = replace(alert, learned=True)
-    draft.alerts[body.alert] = replace(alert, revision=fact.position)
+    alert = draft.own_alerts()[body.alert] = replace(alert, revision=fact.position)
     if alert.cleared is not None:
-        _forget_oldest_cleared(draft.alerts)
+        _forget_oldest_cleared(draft, alert)
 
 
-def _forget_oldest_cleared(alerts: dict[str, Alert]) -> None:
-    if len(alerts) <= MAX_ENDED_ALERTS:
+def _forget_oldest_cleared(draft: _Draft, changed: Alert) -> None:
+    if len(draft.alerts) <= MAX_ENDED_ALERTS:
         return
-    cleared = [alert for alert in alerts.values() if alert.cleared is not None]
-    if len(cleared) > MAX_ENDED_ALERTS:
-        del alerts[min(cleared, key=lambda alert: alert.revision).id]
+    if draft.cleared is None:
+        draft.cleared = _Cleared(draft.alerts)
+    else:
+        draft.cleared.changed(changed)
+    draft.cleared.forget_oldest(draft.own_alerts())
 
 
 _OverlayBody = t.SilenceCreated | t.SilenceExpired | t.MaintenanceScheduled | t.MaintenanceEnded
