@@ -84,6 +84,16 @@ def test_an_alert_names_what_is_wrong_upstream() -> None:
     assert "upstream: crac-1" in rack.summary
 
 
+def test_what_an_observed_asset_costs_does_not_grow_with_the_plant(count_steps) -> None:
+    """An agent that starts tells all of its assets."""
+    racks = 1_000
+    seen = [(0.0, t.AssetObserved(f"rack-{n}", "rack")) for n in range(racks)]
+    facts = history([configured(), *seen, *(inlet(1.0, 20.0, f"rack-{n}") for n in range(racks)), *seen[:10]])
+    detector = Detector()
+    detector.react(facts[:-10])
+    assert count_steps(lambda: detector.react(facts[-10:])) < 10 * racks
+
+
 def test_missing_values_neither_open_nor_clear() -> None:
     values = [28.0, None, 28.0, None, 28.0, None, None, None, None]
     facts = history([configured(), *hall(), *(inlet(n, v) for n, v in enumerate(values))])

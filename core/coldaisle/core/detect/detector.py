@@ -128,7 +128,7 @@ class Detector:
     def _configure(self, config: t.DetectorConfigured) -> None:
         self._config = config
         self._alerts.escalate_related = config.escalate_related
-        self._rules: dict[tuple[str, str], tuple[t.LimitRule, ...]] = {}
+        self._rules: dict[str, dict[str, tuple[t.LimitRule, ...]]] = {}
         self._conditions = Conditions(
             config, self._plant, self._novelty, self._learning, self._alerts, self._peers, self._changes
         )
@@ -177,7 +177,7 @@ class Detector:
             self._peers.forget(body.asset)
             self._habits.forget(body.asset)
         if not isinstance(body, t.AssetLinked):
-            self._rules = {key: rules for key, rules in self._rules.items() if key[0] != body.asset}
+            self._rules.pop(body.asset, None)
 
     def _lose(self, fact: Fact, body: t.DeviceLost) -> list[Reaction]:
         alert = self._lost[body.asset] = alert_id(fact, "unreachable", "")
@@ -271,10 +271,11 @@ class Detector:
         )
 
     def _rules_of(self, asset: str, metric: str) -> tuple[t.LimitRule, ...]:
-        rules = self._rules.get((asset, metric))
+        of_asset = self._rules.setdefault(asset, {})
+        rules = of_asset.get(metric)
         if rules is None:
             name = metric.partition("{")[0]
-            rules = self._rules[asset, metric] = tuple(
+            rules = of_asset[metric] = tuple(
                 rule
                 for rule in self._config.limits
                 if rule.metric == name and self._plant.applies(rule, asset, self._config.assumed_attributes)
