@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldaisle.core.detect import Detector, default_rules
+from coldaisle.core.detect.neighbours import Neighbourhood
 from coldaisle.core.events import Fact, sequenced_id
 from coldaisle.core.events import types as t
 from coldaisle.core.reactor import Reaction
@@ -238,6 +239,17 @@ def test_devices_that_fall_silent_together_make_no_page() -> None:
     lost = [(float(n), t.DeviceLost(a, "192.0.2.1", "hall", "x")) for n, a in enumerate(("crac-1", "rack-1"))]
     said = bodies(Detector().react(history([configured(escalate_related=2), *row_of(1), *lost])))
     assert [type(body).__name__ for body in said] == ["AlertOpened", "AlertOpened"]
+
+
+def test_what_a_warning_costs_does_not_grow_with_those_that_are_open(count_steps) -> None:
+    """As when the cooling of a whole hall fails."""
+    plant = Neighbourhood()
+    for n in range(1_000):
+        plant.observe(t.AssetLinked(f"rack-{n}", "cooled_by", f"crac-{n}"))
+        plant.warned(f"rack-{n}", f"a-{n}")
+    plant.warned("rack-7", "b-7")
+    assert plant.related_warnings("crac-7") == {"a-7": "rack-7", "b-7": "rack-7"}
+    assert count_steps(lambda: plant.related_warnings("crac-7")) < 1_000
 
 
 def test_an_escalation_is_the_same_from_any_snapshot() -> None:

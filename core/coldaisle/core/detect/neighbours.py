@@ -32,6 +32,14 @@ class Neighbourhood:
         self._kinds, self._attributes = self.state.kinds, self.state.attributes
         self._links, self._open = self.state.links, self.state.open_alerts
         self._places = self.state.places
+        self._linked_from: dict[str, dict[str, None]] = {}
+        for asset, targets in self._links.items():
+            for target in targets:
+                self._linked_from.setdefault(target, {})[asset] = None
+        self._warned: dict[str, dict[str, int]] = {}  # by asset, each with its place among all
+        self._warned_count = 0
+        for alert, asset in self.state.warnings.items():
+            self._place_warning(asset, alert)
         self._groups: dict[tuple[str, str], dict[str, None]] = {}
         for asset in tuple(self._places):
             self._join(asset)
@@ -46,12 +54,15 @@ class Neighbourhood:
             case t.AssetLinked(asset=asset, target=target, edge=edge):
                 if edge != "located_in":
                     self._links.setdefault(asset, {})[target] = None
+                    self._linked_from.setdefault(target, {})[asset] = None
                     return
                 self._leave(asset)
                 self._places[asset] = target
                 self._join(asset)
             case t.AssetRemoved(asset=asset):
                 self._leave(asset)
+                for target in self._links.get(asset, ()):
+                    self._linked_from[target].pop(asset, None)
                 for known in (self._kinds, self._attributes, self._links, self._open, self._places):
                     known.pop(asset, None)
 
@@ -87,19 +98,21 @@ class Neighbourhood:
     def warned(self, asset: str, alert: str) -> None:
         """The open alert is a warning."""
         self.state.warnings[alert] = asset
+        self._place_warning(asset, alert)
 
     def no_warning(self, alert: str) -> None:
         """It made a page, or it ended: it counts no more."""
-        self.state.warnings.pop(alert, None)
+        asset = self.state.warnings.pop(alert, None)
+        if asset is not None:
+            self._warned[asset].pop(alert)
 
     def related_warnings(self, asset: str) -> dict[str, str]:
         """Warnings on assets linked directly to this one, either way: alert to asset, oldest first."""
-        own = self._links.get(asset, {})
-        return {
-            alert: other
-            for alert, other in self.state.warnings.items()
-            if other in own or asset in self._links.get(other, ())
-        }
+        linked = self._links.get(asset, {}) | self._linked_from.get(asset, {})
+        found = [
+            (place, alert, other) for other in linked for alert, place in self._warned.get(other, {}).items()
+        ]
+        return {alert: other for _, alert, other in sorted(found)}
 
     def alert_learned(self, alert: str) -> None:
         """The open alert is about a new normal."""
@@ -119,6 +132,10 @@ class Neighbourhood:
                 seen.add(target)
                 found.extend(f"{summary} [{alert}]" for alert, summary in self._open.get(target, {}).items())
         return tuple(found[:MAX_UPSTREAM_ALERTS])
+
+    def _place_warning(self, asset: str, alert: str) -> None:
+        self._warned_count += 1
+        self._warned.setdefault(asset, {})[alert] = self._warned_count
 
     def _group(self, asset: str) -> tuple[str, str]:
         return self._kinds.get(asset, ""), self._places.get(asset, "")
