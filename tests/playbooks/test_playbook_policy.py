@@ -1,5 +1,7 @@
 """The policy reactor: one proposal where one is due, the same ones wherever pages are cut."""
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from msgspec.structs import replace
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
 from coldaisle.core.events.types import Policy
+from coldaisle.core.twin import fold
 from coldaisle.playbooks import PolicyReactor, builtin_playbooks, plan_hash
 
 BOOST = next(playbook for playbook in builtin_playbooks() if playbook.id == "boost-cooling")
@@ -63,6 +66,26 @@ def test_an_alert_that_matches_proposes_the_planned_run(history, alert):
 )
 def test_an_alert_that_does_not_match_is_left_alone(history, alert, changes):
     assert not _bodies(history(PUBLISHED, alert()), replace(POLICY, **changes))
+
+
+def test_the_twin_is_not_folded_for_each_alert_that_no_policy_is_about(history, alert):
+    """A fold copies what is known of every asset: a hall that warns costs no such copy an alert."""
+    facts = history(PUBLISHED, alert())
+    for _ in range(50):
+        facts = _recorded(facts, alert(severity="warn"))
+    reactor, folds = _reactor(POLICY), 0
+
+    def note(frame, event, _argument):
+        nonlocal folds
+        folds += event == "call" and frame.f_code is fold.__code__
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        reactor.react(facts)
+    finally:
+        sys.setprofile(before)
+    assert folds == 2
 
 
 def test_a_suppressed_alert_is_left_alone(history, alert):

@@ -77,12 +77,12 @@ class PolicyReactor:
         self._last: dict[str, _Last] = {}
 
     def react(self, facts: Sequence[Fact]) -> list[Reaction]:
-        """See Reactor. The twin is folded up to each alert before it is answered."""
+        """See Reactor. The twin is folded up to an alert that a policy may answer: that costs its size."""
         reactions: list[Reaction] = []
         folded = 0
         for index, fact in enumerate(facts):
             self._follow(fact)
-            if isinstance(fact.body, t.AlertOpened | t.AlertEscalated):
+            if isinstance(fact.body, t.AlertOpened | t.AlertEscalated) and self._may_answer(fact, fact.body):
                 self._twin = fold(self._twin, facts[folded : index + 1])
                 folded = index + 1
                 reactions += self._answer(fact, fact.body)
@@ -123,6 +123,16 @@ class PolicyReactor:
         for policy, last in self._last.items():
             if last.run == run:
                 self._last[policy] = replace(last, **changes)
+
+    def _may_answer(self, fact: Fact, body: t.AlertOpened | t.AlertEscalated) -> bool:
+        """Whether any policy may act, as far as that is seen without the twin."""
+        return any(
+            policy.severity != "warn"
+            if isinstance(body, t.AlertEscalated)
+            else policy.kind in ("", body.kind) and (policy.severity == "warn" or body.severity == "page")
+            for policy in self._policies
+            if not self._holds_back(policy, fact.time)
+        )
 
     def _answer(self, fact: Fact, body: t.AlertOpened | t.AlertEscalated) -> list[Reaction]:
         alert = self._twin.alerts.get(body.alert)
