@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from coldaisle.core.events import Recorded, id_text
 from coldaisle.core.events import types as t
 from coldaisle.core.twin import Alert, Asset, Link, Run, Step, Twin
+from coldaisle.core.twin.graph import Relations
 from coldaisle.v1 import alerts_pb2, assets_pb2, common_pb2, maintenances_pb2, playbooks_pb2, silences_pb2
 
 _SEVERITIES = {"warn": alerts_pb2.Alert.SEVERITY_WARN, "page": alerts_pb2.Alert.SEVERITY_PAGE}
@@ -53,14 +54,11 @@ def event_message(event: Recorded) -> common_pb2.Event:
 
 
 class AssetMessages:
-    """Assets of one twin as messages: what points at an asset is looked up once for all of them."""
+    """Assets of one twin as messages: open alerts are looked through once for all of them."""
 
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: Twin, relations: Relations) -> None:
         self._twin = twin
-        self._reverse: dict[str, list[assets_pb2.Link]] = {}
-        for asset in twin.assets.values():
-            for link in asset.links:
-                self._reverse.setdefault(link.target, []).append(_link(link, asset.id))
+        self._relations = relations
         self._alerts: dict[str, list[str]] = {}
         for alert in twin.open_alerts():
             self._alerts.setdefault(alert.asset, []).append(f"alerts/{alert.id}")
@@ -73,7 +71,7 @@ class AssetMessages:
             kind=asset.kind,
             attributes=asset.attributes,
             links=[_link(link, link.target) for link in asset.links],
-            reverse_links=self._reverse.get(asset.id, []),
+            reverse_links=[_link(link, other) for link, other in self._relations.pointing_at(asset.id)],
             readings=[
                 assets_pb2.Reading(metric=metric, value=reading.value, time=timestamp(reading.time))
                 for metric, reading in sorted(readings.items())

@@ -1,5 +1,6 @@
 """The twin at the moment a request asks for: now, at a position, or at a time."""
 
+import asyncio
 from collections import OrderedDict
 from time import time_ns
 
@@ -9,6 +10,7 @@ from coldaisle.core.store import EventStore, LiveTwin, twin_at
 from coldaisle.core.store.live import History
 from coldaisle.core.store.snapshots import Snapshots
 from coldaisle.core.twin import Twin
+from coldaisle.core.twin.graph import Relations
 from coldaisle.server.errors import InvalidRequest
 from coldaisle.v1 import common_pb2
 
@@ -31,6 +33,8 @@ class Moments:
         self._history = history or store  # with what was archived, where there is an archive
         self._snapshots = snapshots
         self._kept: OrderedDict[int, Twin] = OrderedDict()
+        self._relations = Relations({})
+        self._relating = asyncio.Lock()
 
     async def twin(self, moment: common_pb2.Moment) -> Twin:
         """The twin at this moment; folds the history when it is in the past."""
@@ -49,6 +53,13 @@ class Moments:
     async def now(self) -> Twin:
         """The twin with everything that was on disk when this was asked: who wrote reads it."""
         return await self._live.at_least(await self._store.head())
+
+    async def relations(self, twin: Twin) -> Relations:
+        """How the twin's assets hang together; found in a thread, and kept until they change."""
+        async with self._relating:
+            if self._relations.assets is not twin.assets:
+                self._relations = await asyncio.to_thread(Relations, twin.assets)
+            return self._relations
 
     async def position(self, moment: common_pb2.Moment) -> int | None:
         """The position that the moment names; None for now."""

@@ -11,7 +11,7 @@ from coldaisle.core.events import Fact
 from coldaisle.core.events import types as t
 from coldaisle.core.twin import Twin, fold, state_hash
 from coldaisle.core.twin.fold import MAX_ENDED_ALERTS
-from coldaisle.core.twin.graph import dependency_graph, dependents
+from coldaisle.core.twin.graph import Relations
 from coldaisle.core.twin.runs import MAX_PAST_RUNS
 
 EVIDENCE = t.Evidence("limit", 28.0, 27.0, "a limit", 5)
@@ -183,9 +183,18 @@ def test_dependents_follow_dependencies_and_not_containment() -> None:
         t.AssetLinked("rack", "located_in", "row"),
     ]
     twin = fold(Twin(), [fact(n, link) for n, link in enumerate(links, start=1)])
-    assert dependents(twin, "ups") == ["pdu", "rack"]
-    assert dependents(twin, "row") == []
-    assert dependency_graph(twin).edges["pdu", "rack"] == {"kind": "powered_by", "group": "feed", "need": 1}
+    relations = Relations(twin.assets)
+    assert relations.dependents("ups") == ["pdu", "rack"]
+    assert relations.dependents("row") == relations.dependents("ghost") == []
+    ((link, asset),) = relations.pointing_at("pdu")
+    assert (link.edge, link.target, link.group, asset) == ("powered_by", "pdu", "feed", "rack")
+
+
+def test_assets_that_depend_on_each_other_are_no_dependents_of_their_own() -> None:
+    links = [t.AssetLinked("a", "depends_on", "b"), t.AssetLinked("b", "depends_on", "a")]
+    relations = Relations(fold(Twin(), [fact(n, link) for n, link in enumerate(links, start=1)]).assets)
+    assert relations.dependents("a") == ["b"]
+    assert relations.dependents("a", "b") == []
 
 
 def test_the_hash_does_not_depend_on_the_process() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 
 from coldaisle.core.twin import Asset, Twin
-from coldaisle.core.twin.graph import dependents
+from coldaisle.core.twin.graph import Relations
 from coldaisle.server.convert import AssetMessages
 from coldaisle.server.errors import NotFound
 from coldaisle.server.moments import Moments
@@ -32,8 +32,9 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                 f"{request.name} is not known at position {twin.position}: "
                 "`coldaisle get assets` lists what is"
             )
-        message = AssetMessages(twin).message(asset)
-        message.dependents.extend(f"assets/{name}" for name in dependents(twin, asset.id))
+        relations = await self._moments.relations(twin)
+        message = AssetMessages(twin, relations).message(asset)
+        message.dependents.extend(f"assets/{name}" for name in relations.dependents(asset.id))
         return message
 
     async def ListAssets(  # noqa: N802 - the API's name
@@ -41,13 +42,14 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     ) -> assets_pb2.ListAssetsResponse:
         """Assets by name."""
         twin = await self._moments.twin(request.moment)
-        found = _filtered(twin, request.filter)
+        relations = await self._moments.relations(twin)
+        found = _filtered(twin, relations, request.filter)
         page, next_token = page_of(
             found,
             request.page_size,
             request.page_token,
             key=lambda asset: asset.id,
-            message=AssetMessages(twin).message,
+            message=AssetMessages(twin, relations).message,
         )
         return assets_pb2.ListAssetsResponse(
             assets=page,
@@ -57,12 +59,10 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         )
 
 
-def _filtered(twin: Twin, text: str) -> list[Asset]:
-    terms = parse_filter(text, FILTER_FIELDS)
-    assets = sorted(twin.assets.values(), key=lambda asset: asset.id)
+def _filtered(twin: Twin, relations: Relations, text: str) -> list[Asset]:
     return keep(
-        assets,
-        terms,
+        relations.by_name,
+        parse_filter(text, FILTER_FIELDS),
         {
             "kind": lambda asset: (asset.kind,),
             "name": lambda asset: (asset.id,),

@@ -8,7 +8,7 @@ import grpc
 from coldaisle.core.events.types import MaintenanceEnded, MaintenanceScheduled
 from coldaisle.core.store import EventStore, Expected, LiveTwin
 from coldaisle.core.twin import Twin
-from coldaisle.core.twin.graph import dependents
+from coldaisle.core.twin.graph import Relations
 from coldaisle.server.convert import maintenance_message
 from coldaisle.server.deciding import check_request_id, checked_text, chosen_id, record, recorded_before
 from coldaisle.server.errors import InvalidRequest, NotFound
@@ -40,7 +40,7 @@ class MaintenanceService(maintenances_pb2_grpc.MaintenanceServiceServicer):
         name = chosen_id("m", request.request_id, now)
         if (before := await self._message(name)) is not None:
             return before
-        body = _maintenance(request, name, twin, now)
+        body = _maintenance(request, name, twin, await self._moments.relations(twin), now)
         require_room(twin.maintenances, now, "maintenances")
         if request.validate_only:
             message = maintenance_message(body, twin.position)
@@ -100,7 +100,11 @@ def _current(twin: Twin, name: str, now: int) -> MaintenanceScheduled:
 
 
 def _maintenance(
-    request: maintenances_pb2.ScheduleMaintenanceRequest, name: str, twin: Twin, now: int
+    request: maintenances_pb2.ScheduleMaintenanceRequest,
+    name: str,
+    twin: Twin,
+    relations: Relations,
+    now: int,
 ) -> MaintenanceScheduled:
     """The work that is asked for; raises InvalidRequest or NotFound."""
     starts, ends = window(
@@ -109,10 +113,12 @@ def _maintenance(
         now,
     )
     reason = checked_text(request.reason, "reason", needed=True)
-    return MaintenanceScheduled(name, _assets(request, twin), starts, ends, reason)
+    return MaintenanceScheduled(name, _assets(request, twin, relations), starts, ends, reason)
 
 
-def _assets(request: maintenances_pb2.ScheduleMaintenanceRequest, twin: Twin) -> tuple[str, ...]:
+def _assets(
+    request: maintenances_pb2.ScheduleMaintenanceRequest, twin: Twin, relations: Relations
+) -> tuple[str, ...]:
     """The named assets in their order, then what depends on them, each once."""
     if not request.assets:
         raise InvalidRequest("assets", "missing; name at least one")
@@ -121,7 +127,7 @@ def _assets(request: maintenances_pb2.ScheduleMaintenanceRequest, twin: Twin) ->
         raise NotFound(
             f"assets/{unknown[0]} is not known at position {twin.position}: `coldaisle get assets` lists all"
         )
-    further = dependents(twin, *named) if request.with_dependents else []
+    further = relations.dependents(*named) if request.with_dependents else []
     covered = tuple(dict.fromkeys([*named, *further]))
     if len(covered) > MAX_ASSETS:
         raise InvalidRequest("assets", f"{len(covered)} assets, {MAX_ASSETS} allowed; schedule them in parts")
