@@ -11,6 +11,7 @@ from coldaisle.core.events import encode, new_id
 from coldaisle.core.events.types import AssetLinked, AssetObserved, AssetRemoved, SamplesRecorded
 from coldaisle.core.store import LiveTwin
 from coldaisle.core.store.memory import MemoryStore
+from coldaisle.core.store.port import Step
 from coldaisle.server.moments import Moments
 from coldaisle.server.services.assets import AssetService
 from coldaisle.v1 import assets_pb2, common_pb2, history_pb2, telemetry_pb2
@@ -40,6 +41,36 @@ async def test_an_asset_is_told_with_links_readings_and_alerts(api, agent, plant
     assert crac.reachability_reason == "no answer"
     assert [name.partition("/")[0] for name in crac.open_alerts] == ["alerts"]
     assert list(crac.dependents) == ["assets/rack-1", "assets/rack-2"]
+
+
+class SlowStore(MemoryStore):
+    """Counts replays, and how many went on at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.going = self.most = self.replays = 0
+
+    async def replay(self, step: Step, *, after: int = 0, end: int) -> int:
+        self.replays += 1
+        self.going += 1
+        self.most = max(self.most, self.going)
+        await asyncio.sleep(0)
+        try:
+            return await super().replay(step, after=after, end=end)
+        finally:
+            self.going -= 1
+
+
+async def test_a_moment_that_many_ask_for_is_folded_once_and_others_one_after_the_other() -> None:
+    """Each is a whole twin: two hundred at once would take the memory of two hundred plants."""
+    store = SlowStore()
+    bodies = [AssetObserved(f"rack-{n}", "rack") for n in range(9)]
+    await store.append("plant", [encode(body, id=new_id(1), time=1, actor="agent/x") for body in bodies])
+    moments = Moments(store, LiveTwin(store))
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(moments.twin(at(1 + n % 2))) for n in range(20)]
+    assert [len(each.result().assets) for each in asked] == [1, 2] * 10
+    assert (store.replays, store.most) == (2, 1)
 
 
 async def test_an_asset_costs_its_own_size_not_that_of_the_plant(count_steps) -> None:

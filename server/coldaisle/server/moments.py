@@ -33,18 +33,24 @@ class Moments:
         self._history = history or store  # with what was archived, where there is an archive
         self._snapshots = snapshots
         self._kept: OrderedDict[int, Twin] = OrderedDict()
+        self._folding = asyncio.Lock()
         self._relations = Relations({})
         self._relating = asyncio.Lock()
 
     async def twin(self, moment: common_pb2.Moment) -> Twin:
-        """The twin at this moment; folds the history when it is in the past."""
+        """The twin at this moment; folds the history when it is in the past.
+
+        One at a time: each is a whole twin in memory, and who comes meanwhile often wants the same.
+        """
         position = await self.position(moment)
         if position is None:
             return await self.now()
         if position == self._live.current.position:
             return self._live.current
         if position not in self._kept:
-            self._kept[position] = await twin_at(self._history, position, self._snapshots)
+            async with self._folding:
+                if position not in self._kept:
+                    self._kept[position] = await twin_at(self._history, position, self._snapshots)
         self._kept.move_to_end(position)
         while len(self._kept) > MAX_KEPT_TWINS:
             self._kept.popitem(last=False)
