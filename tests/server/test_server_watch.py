@@ -8,8 +8,13 @@ from pathlib import Path
 import grpc
 import pytest
 
-from coldaisle.core.events.types import AssetObserved, DeviceReached, SamplesRecorded
+from coldaisle.core.events import encode, new_id
+from coldaisle.core.events.types import AlertOpened, AssetObserved, DeviceReached, Evidence, SamplesRecorded
+from coldaisle.core.store import LiveTwin
+from coldaisle.core.store.memory import MemoryStore
 from coldaisle.server.errors import TooManyWatchers
+from coldaisle.server.moments import Moments
+from coldaisle.server.services.alerts import AlertService
 from coldaisle.server.watching import MAX_WATCHERS, Watchers
 from coldaisle.v1 import alerts_pb2, assets_pb2, history_pb2, telemetry_pb2
 
@@ -50,6 +55,26 @@ async def test_events_are_watched_from_a_revision_each_once_over_a_cut(api, agen
     seen += await until(watch, lambda message: message.caught_up)
     watch.cancel()
     assert names(seen) == [f"rack-{n}" for n in range(1, 6)]
+
+
+async def test_what_a_watcher_of_alerts_costs_does_not_grow_with_them(count_steps) -> None:
+    """Two hundred looked through ten thousand alerts each, at every event."""
+    alerts, store, evidence = 1_000, MemoryStore(), Evidence("limit", 28.0, 27.0, "a limit", 5)
+    bodies = [AlertOpened(f"a-{n}", "rack-1", "m", "limit", "warn", "s", evidence) for n in range(alerts)]
+    await store.append("alerts", [encode(body, id=new_id(1), time=1, actor="test") for body in bodies])
+    live = LiveTwin(store)
+    following = asyncio.ensure_future(live.run())
+    await live.at_least(alerts)
+    service = AlertService(store, live, Moments(store, live), Watchers())
+    watch = service.WatchAlerts(alerts_pb2.WatchAlertsRequest(resume_after_revision=alerts), None)
+    assert (await anext(watch)).caught_up
+    body = SamplesRecorded("rack-1", ("m",), (1.0,))
+    await store.append("telemetry", [encode(body, id=new_id(1), time=1, actor="test")])
+    await live.at_least(alerts + 1)
+    waiting = anext(watch)
+    assert count_steps(lambda: waiting.send(None)) < alerts
+    waiting.close()
+    following.cancel()
 
 
 async def test_a_watch_without_a_revision_starts_now(api, agent) -> None:

@@ -1,7 +1,8 @@
 """AlertService: conditions that held, with their evidence."""
 
 import time
-from collections.abc import AsyncIterator
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import grpc
@@ -33,6 +34,7 @@ class AlertService(alerts_pb2_grpc.AlertServiceServicer):
         self._live = live
         self._moments = moments
         self._watchers = watchers
+        self._by_revision = _ByRevision()
 
     async def GetAlert(  # noqa: N802 - the API's name
         self, request: alerts_pb2.GetAlertRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -116,7 +118,8 @@ class AlertService(alerts_pb2_grpc.AlertServiceServicer):
         with self._watchers.admitted():
             while True:
                 twin = self._live.current
-                for alert in _changed(twin, seen, only_open=first and seen == 0):
+                changed = self._by_revision.after(seen, twin)
+                for alert in _open(changed) if first and seen == 0 else changed:
                     yield alerts_pb2.WatchAlertsResponse(
                         alert=alert_message(alert, twin.position), revision=alert.revision
                     )
@@ -126,12 +129,27 @@ class AlertService(alerts_pb2_grpc.AlertServiceServicer):
                 await self._live.beyond(seen)
 
 
-def _changed(twin: Twin, after: int, only_open: bool) -> list[Alert]:
-    changed = (alert for alert in twin.alerts.values() if alert.revision > after)
-    return sorted(
-        (alert for alert in changed if not only_open or alert.cleared is None),
-        key=lambda alert: alert.revision,
-    )
+class _ByRevision:
+    """The alerts in the order of their last change: sorted once for all watchers, when one changed."""
+
+    def __init__(self) -> None:
+        self._alerts: dict[str, Alert] = {}
+        self._sorted: list[Alert] = []
+
+    def after(self, revision: int, twin: Twin) -> list[Alert]:
+        """Those that changed since."""
+        if self._alerts is not twin.alerts:
+            self._alerts = twin.alerts
+            self._sorted = sorted(twin.alerts.values(), key=_revision)
+        return self._sorted[bisect_right(self._sorted, revision, key=_revision) :]
+
+
+def _revision(alert: Alert) -> int:
+    return alert.revision
+
+
+def _open(alerts: Iterable[Alert]) -> list[Alert]:
+    return [alert for alert in alerts if alert.cleared is None]
 
 
 def _alert(twin: Twin, name: str) -> Alert:
