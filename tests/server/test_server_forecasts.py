@@ -5,7 +5,7 @@ import math
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from coldaisle.core.events import new_id
+from coldaisle.core.events import encode, new_id
 from coldaisle.core.events.types import SamplesRecorded
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.server import sampled
@@ -83,11 +83,25 @@ async def test_what_cannot_be_told_is_refused_with_a_reason(filling, fields, sai
     assert refused.said == said
 
 
+def all_metrics(metric: str) -> bool:
+    return True
+
+
+async def test_of_a_metric_that_nobody_asked_for_the_newest_sample_is_held() -> None:
+    """A switch has a thousand, and twenty thousand polls of them all take gigabytes."""
+    store = MemoryStore()
+    events = [
+        encode(SamplesRecorded("a", ("x", "y"), (float(n), 2.0 * n)), id=new_id(n), time=n, actor="t")
+        for n in range(100)
+    ]
+    await store.append("telemetry-a", events)
+    found = await recorded_samples(store, "a", 3_600, lambda metric: metric == "x")
+    assert (len(found["x"]), found["y"]) == (100, [(99, 198.0)])
+
+
 @pytest.fixture
 async def long_history() -> MemoryStore:
     """30 days by the minute, in a store of its own."""
-    from coldaisle.core.events import encode
-
     store = MemoryStore()
     for day in range(30):
         times = [START + (day * 1_440 + n) * 60 * SECOND for n in range(1_440)]
@@ -101,12 +115,12 @@ async def long_history() -> MemoryStore:
 
 async def test_of_a_long_history_evenly_spread_polls_are_read(long_history, monkeypatch) -> None:
     monkeypatch.setattr(sampled, "MAX_PLACES", 600)
-    found = (await recorded_samples(long_history, "a", 100 * 86_400))["x"]
+    found = (await recorded_samples(long_history, "a", 100 * 86_400, all_metrics))["x"]
     assert len(found) == 600
     assert {value for _, value in found} == {float(day) for day in range(30)}
     assert found[-1][0] == START + (30 * 1_440 - 1) * 60 * SECOND
 
 
 async def test_only_the_time_asked_for_is_read(long_history) -> None:
-    found = (await recorded_samples(long_history, "a", 3_600))["x"]
+    found = (await recorded_samples(long_history, "a", 3_600, all_metrics))["x"]
     assert len(found) == 61

@@ -52,7 +52,8 @@ class ForecastService(forecasts_pb2_grpc.ForecastServiceServicer):
         horizon = request.horizon.seconds if request.HasField("horizon") else DAY_SECONDS
         seen = min(max(SEEN_HORIZONS * horizon, MIN_SEEN_SECONDS), MAX_SEEN_SECONDS)
         async with self._turns:
-            samples = (await recorded_samples(self._store, asset, seen)).get(request.metric)
+            by_metric = await recorded_samples(self._store, asset, seen, lambda m: m == request.metric)
+            samples = by_metric.get(request.metric)
             if not samples:
                 raise NotFound(
                     f"{asset} has no samples of {request.metric!r}: ask GetOutlook for its metrics"
@@ -75,7 +76,7 @@ class ForecastService(forecasts_pb2_grpc.ForecastServiceServicer):
         asset = resource_id(request.asset, "assets", "asset")
         twin = await self._moments.twin(common_pb2.Moment())
         async with self._turns:
-            samples = await recorded_samples(self._store, asset, LIFE_SEEN_SECONDS)
+            samples = await recorded_samples(self._store, asset, LIFE_SEEN_SECONDS, _wears)
             if not samples:
                 raise NotFound(f"{asset} has no samples: coldaisle get assets lists what there is")
             now = max(series[-1][0] for series in samples.values())
@@ -125,6 +126,10 @@ def _crossing_message(found: Crossing, last_hour: int, sentence: str) -> forecas
         if seconds is not None:
             getattr(answer, name).CopyFrom(timestamp(int((now + seconds) * 1e9)))
     return answer
+
+
+def _wears(metric: str) -> bool:
+    return wear_of(metric) is not None
 
 
 def _lives(samples: SamplesByMetric, alerts: AlertRecord) -> list[forecasts_pb2.RemainingLife]:
