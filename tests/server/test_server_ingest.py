@@ -7,7 +7,17 @@ import time
 import grpc
 import pytest
 
-from coldaisle.core.events.types import AgentStarted, AssetLinked, AssetObserved, RunApproved, SamplesRecorded
+from coldaisle.core.events.types import (
+    AgentStarted,
+    AssetLinked,
+    AssetObserved,
+    DeviceLost,
+    LogLine,
+    LogLinesRecorded,
+    RunApproved,
+    SamplesRecorded,
+)
+from coldaisle.core.store.port import MAX_EVENT_BYTES
 from coldaisle.server.ingest import MAX_AHEAD_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from coldaisle.v1 import agent_pb2, assets_pb2, system_pb2
 
@@ -74,6 +84,20 @@ async def test_a_clock_that_leapt_ahead_silences_nobody(api, agent, on_wire, los
     rack = await api.call(api.assets.GetAsset, assets_pb2.GetAssetRequest(name="assets/rack-1"))
     assert rack.readings[0].value == 45.0
     assert rack.readings[0].time.ToNanoseconds() < now + MAX_AHEAD_SECONDS * 1_000_000_000
+
+
+async def test_what_is_too_long_to_be_quoted_ends_no_server(api, agent, on_wire, losing) -> None:
+    """An answer of a reactor is an event too: one that did not fit ended the server, at every start."""
+    long = "x" * (MAX_EVENT_BYTES - 200)
+    ack = await agent.send(
+        on_wire(DeviceLost("rack-1", "192.0.2.1", "hall-1", long)),
+        on_wire(SamplesRecorded("rack-1", (long,), (1.0,))),
+        on_wire(LogLinesRecorded("rack-1", (LogLine(1, 6, long, "started"),))),
+        on_wire(losing("rack-2")),
+    )
+    assert ack.rejected_count == 3
+    (opened,) = await api.event("AlertOpened")
+    assert json.loads(opened.data_json)["asset"] == "rack-2"
 
 
 async def test_what_two_agents_bring_and_is_not_understood_is_kept_once(api, agent_of, on_wire) -> None:

@@ -7,7 +7,7 @@ InputRejected event with the reason, so that one bad event never holds up a batc
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -28,6 +28,8 @@ MAX_RAW_CHARACTERS = 4_096
 MAX_NAME_CHARACTERS = 200
 MAX_NEEDED_LINKS = 1_000_000
 """Of a redundant group; a number beyond 64 bits would fit no snapshot of the twin."""
+MAX_QUOTED_CHARACTERS = 4_096
+"""Of what reactors quote, some of it several times: their answers must fit into events too."""
 MAX_AHEAD_SECONDS = 60
 """How far an agent's clock may be ahead of the server's. An event from further ahead happened now: else its
 asset's next ones would count as late, and every other asset as silent, until the clocks have come there."""
@@ -106,6 +108,22 @@ def _check_body(agent: str, body: AnyEvent, schema: int) -> None:
         raise EventError(f"{name}: need is not from 0 to {MAX_NEEDED_LINKS}")
     if len(stream_of(body)) > MAX_NAME_CHARACTERS:
         raise EventError(f"{name}: a name of more than {MAX_NAME_CHARACTERS} characters")
+    if max(map(len, _quoted(body)), default=0) > MAX_QUOTED_CHARACTERS:
+        raise EventError(
+            f"{name}: a metric, program or reason of more than {MAX_QUOTED_CHARACTERS} characters"
+        )
+
+
+def _quoted(body: AnyEvent) -> Iterable[str]:
+    match body:
+        case t.SamplesRecorded(metrics=metrics):
+            return metrics
+        case t.LogLinesRecorded(lines=lines):
+            return (line.app for line in lines)
+        case t.DeviceLost(address=address, agent=agent, reason=reason):
+            return address, agent, reason
+        case _:
+            return ()
 
 
 def _time(event: agent_pb2.AgentEvent, now: int) -> int:
