@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldaisle.core.detect import Detector, default_rules
-from coldaisle.core.detect.neighbours import Neighbourhood
+from coldaisle.core.detect.neighbours import MAX_UPSTREAM_CHARACTERS, Neighbourhood
 from coldaisle.core.events import Fact, sequenced_id
 from coldaisle.core.events import types as t
 from coldaisle.core.reactor import Reaction
@@ -93,6 +93,18 @@ def test_what_an_observed_asset_costs_does_not_grow_with_the_plant(count_steps) 
     detector = Detector()
     detector.react(facts[:-10])
     assert count_steps(lambda: detector.react(facts[-10:])) < 10 * racks
+
+
+def test_alerts_that_name_each_other_in_turn_do_not_grow() -> None:
+    """Two devices that are linked both ways, of which always one is alerting when the other begins again."""
+    linked = [(0.0, t.AssetLinked(f"rack-{n}", "connected_to", f"rack-{3 - n}")) for n in (1, 2)]
+    values = [20.0] * 8 + [28.0] * 12
+    polls = [inlet(n, values[(n + 10 * m) % 20], f"rack-{m}") for n in range(400) for m in (1, 2)]
+    said = bodies(Detector().react(history([configured(), *linked, *polls])))
+    summaries = [body.summary for body in said if isinstance(body, t.AlertOpened)]
+    assert len(summaries) > 20
+    assert all("upstream: rack-" in summary for summary in summaries[1:])
+    assert max(map(len, summaries)) < 2 * MAX_UPSTREAM_CHARACTERS
 
 
 def test_missing_values_neither_open_nor_clear() -> None:

@@ -6,6 +6,8 @@ from coldaisle.core.events import types as t
 
 MAX_UPSTREAM_HOPS = 2
 MAX_UPSTREAM_ALERTS = 5
+MAX_UPSTREAM_CHARACTERS = 500
+"""Of an alert's summary where another one names it: it names others itself, which may name this one."""
 
 
 class PlantState(Struct, frozen=True):
@@ -87,7 +89,7 @@ class Neighbourhood:
 
     def alert_opened(self, asset: str, alert: str, summary: str) -> None:
         """Remember an open alert."""
-        self._open.setdefault(asset, {})[alert] = summary
+        self._open.setdefault(asset, {})[alert] = summary[:MAX_UPSTREAM_CHARACTERS]
 
     def alert_cleared(self, asset: str, alert: str) -> None:
         """Forget it again."""
