@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from coldaisle.core.detect import Detector, default_rules
+from coldaisle.core.detect.overlays import MAX_OVERLAYS, Overlays
 from coldaisle.core.events import Fact, sequenced_id
 from coldaisle.core.events import types as t
 from coldaisle.core.reactor import Reaction
@@ -248,3 +249,17 @@ def test_all_of_it_is_the_same_from_any_snapshot() -> None:
         before = first.react(facts[:cut])
         second.load(first.save())
         assert before + second.react(facts[cut:]) == whole
+
+
+def test_what_a_poll_costs_does_not_grow_with_the_maintenances(count_steps) -> None:
+    overlays = Overlays()
+    for n in range(MAX_OVERLAYS + 1):
+        overlays.observe(
+            t.MaintenanceScheduled(f"m-{n}", (f"rack-{n}", "row"), START, START + (1 + n) * SECOND)
+        )
+    assert count_steps(lambda: overlays.maintenance("ghost", START + SECOND)) < MAX_OVERLAYS
+    asked = [overlays.maintenance(asset, START + SECOND) for asset in ("rack-0", "rack-7", "row")]
+    assert asked == ["", "m-7", "m-1"], "the first to end is forgotten, the first scheduled is named"
+    overlays.observe(t.MaintenanceEnded("m-1"))
+    assert overlays.maintenance("row", START + SECOND) == "m-2"
+    assert Overlays(overlays.state).maintenance("row", START + SECOND) == "m-2"

@@ -24,25 +24,32 @@ class Overlays:
     def __init__(self, state: OverlayState | None = None) -> None:
         self.state = state or OverlayState({}, {}, {})
         self._silences, self._maintenances = self.state.silences, self.state.maintenances
+        self._works: dict[str, dict[str, t.MaintenanceScheduled]] = {}  # by asset: every poll asks
+        for work in self._maintenances.values():
+            self._enter(work)
 
     def observe(self, body: _Body) -> None:
         """Take in that one began or ended."""
         match body:
             case t.SilenceCreated():
                 self._silences[body.silence] = body
-                _bound(self._silences)
+                if len(self._silences) > MAX_OVERLAYS:
+                    del self._silences[_first_to_end(self._silences)]
             case t.SilenceExpired():
                 self._silences.pop(body.silence, None)
             case t.MaintenanceScheduled():
+                self._forget(body.maintenance)
                 self._maintenances[body.maintenance] = body
-                _bound(self._maintenances)
+                self._enter(body)
+                if len(self._maintenances) > MAX_OVERLAYS:
+                    self._forget(_first_to_end(self._maintenances))
             case t.MaintenanceEnded():
-                self._maintenances.pop(body.maintenance, None)
+                self._forget(body.maintenance)
 
     def maintenance(self, asset: str, time: int) -> str:
         """The id of the work that goes on at this asset, empty for none."""
-        for work in self._maintenances.values():
-            if work.starts <= time < work.ends and asset in work.assets:
+        for work in self._works.get(asset, {}).values():
+            if work.starts <= time < work.ends:
                 return work.maintenance
         return ""
 
@@ -62,12 +69,22 @@ class Overlays:
             return True, False
         return False, self.state.worked.pop(asset, 0) is None
 
+    def _enter(self, work: t.MaintenanceScheduled) -> None:
+        for asset in work.assets:
+            self._works.setdefault(asset, {})[work.maintenance] = work
+
+    def _forget(self, maintenance: str) -> None:
+        work = self._maintenances.pop(maintenance, None)
+        for asset in dict.fromkeys(work.assets) if work else ():
+            del self._works[asset][maintenance]
+            if not self._works[asset]:
+                del self._works[asset]
+
 
 def _matches(silence: t.SilenceCreated, asset: str, metric: str, kind: t.AlertKind) -> bool:
     wanted = ((silence.asset, asset), (silence.metric, metric.partition("{")[0]), (silence.kind, kind))
     return all(not name or name == actual for name, actual in wanted)
 
 
-def _bound(overlays: "dict[str, t.SilenceCreated] | dict[str, t.MaintenanceScheduled]") -> None:
-    if len(overlays) > MAX_OVERLAYS:
-        del overlays[min(overlays, key=lambda name: (overlays[name].ends, name))]
+def _first_to_end(overlays: "dict[str, t.SilenceCreated] | dict[str, t.MaintenanceScheduled]") -> str:
+    return min(overlays, key=lambda name: (overlays[name].ends, name))
