@@ -24,6 +24,7 @@ from coldaisle.integrations.snmp.topology import (
     CDP,
     ENTITY,
     FORWARDING,
+    IF_MAC,
     IF_NAME,
     LLDP_LOCAL_PORT,
     LLDP_REMOTE,
@@ -141,6 +142,47 @@ def test_links_lead_to_known_assets_and_parts_to_their_device():
     ]
 
 
+@pytest.mark.parametrize("port", [-1, 2**32])
+def test_a_bridge_port_that_points_at_no_interface_goes_by_its_number(port):
+    """Some devices say -1 for a port without an interface; no index is negative or over 32 bits."""
+    rows = columns({f"{BRIDGE_PORT}.7": port, f"{FORWARDING}.0.17.34.51.68.255": 7})
+    assert surroundings(rows).macs == {"00:11:22:33:44:ff": str(port)}
+
+
+def test_rows_without_the_index_of_their_table_tell_nothing():
+    """Too short, with octets over 255, and cut off inside a sub-identifier."""
+    rows = columns(
+        {
+            f"{LLDP_REMOTE}.9.3": b"switch-2", f"{BRIDGE_PORT}.7": 3, f"{FORWARDING}.17.34": 7,
+            f"{FORWARDING}.0.17.34.51.68.256": 7, f"{ENTITY}.5.10": 6,
+        }
+    )  # fmt: skip
+    for column in (f"{CDP}.6", f"{LLDP_REMOTE}.9", BRIDGE_PORT, FORWARDING, IF_MAC, f"{ENTITY}.5"):
+        rows.setdefault(column, {})[b"\x01\x81"] = (b"", tags.INTEGER, 7)
+    found = surroundings(rows)
+    assert (found.neighbours, found.macs, [part.index for part in found.parts]) == ((), {}, [10])
+
+
+def test_a_local_port_of_a_thousand_digits_is_no_if_index():
+    digits = b"1" * 10_000
+    rows = columns({f"{LLDP_REMOTE}.9.0.3.1": b"switch-2", f"{LLDP_LOCAL_PORT}.3.3": digits})
+    assert surroundings(rows).neighbours[0].port == digits.decode()
+
+
+def test_ten_thousand_neighbours_are_told_without_a_look_at_all_interfaces_for_each():
+    """All interfaces bear one address, as those of a chassis may."""
+    count, mac = 10_000, b"\x00\x11\x22\x33\x44\x55"
+    rows = columns(
+        {f"{LLDP_REMOTE}.9.0.{n}.1": b"switch-2" for n in range(count)}
+        | {f"{LLDP_LOCAL_PORT}.2.{n}": 3 for n in range(count)}
+        | {f"{LLDP_LOCAL_PORT}.3.{n}": mac for n in range(count)}
+        | {f"{IF_MAC}.{n}": mac for n in range(count)}
+        | {f"{IF_NAME}.{n}": b"Gi0/%d" % n for n in range(count)}
+    )
+    found = surroundings(rows).neighbours
+    assert [neighbour.port for neighbour in found] == [f"Gi0/{n}" for n in range(count)]
+
+
 async def test_a_device_with_topology_tells_each_link_once(client, seen):
     rows = {**identity(CISCO, b"switch-1"), f"{CDP}.6.3.1": (tags.OCTET_STRING, b"switch-2"),
             "1.3.6.1.2.1.1.3.0": (tags.TIMETICKS, 5)}  # fmt: skip
@@ -157,7 +199,7 @@ async def test_a_device_with_topology_tells_each_link_once(client, seen):
 def columns(values):
     """Rows by column and index, as walked; a column is what stands before the index of its table."""
     roots = [f"{LLDP_REMOTE}.{c}" for c in (7, 9)] + [f"{CDP}.{c}" for c in (6, 7)]
-    roots += [f"{LLDP_LOCAL_PORT}.3", IF_NAME, BRIDGE_PORT, FORWARDING]
+    roots += [f"{LLDP_LOCAL_PORT}.{c}" for c in (2, 3)] + [IF_NAME, IF_MAC, BRIDGE_PORT, FORWARDING]
     roots += [f"{ENTITY}.{c}" for c in (4, 5, 7, 11)]
     found = {}
     for oid, value in values.items():

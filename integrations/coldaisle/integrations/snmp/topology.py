@@ -4,7 +4,8 @@ Pure, but for :func:`read_surroundings`. ``lldpRemLocalPortNum`` need not be an 
 through the table of local ports.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -13,9 +14,9 @@ from coldaisle.integrations.snmp.ber import Varbind
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.decode import Columns, columns_of
 from coldaisle.integrations.snmp.discover import as_asset
-from coldaisle.integrations.snmp.errors import SnmpError
+from coldaisle.integrations.snmp.errors import MalformedMessage, SnmpError
 from coldaisle.integrations.snmp.naming import row_asset
-from coldaisle.integrations.snmp.oid import decode_arcs, encode_arcs
+from coldaisle.integrations.snmp.oid import MAX_SUB_IDENTIFIER, decode_arcs, encode_arcs
 from coldaisle.integrations.snmp.target import Target
 
 LLDP_REMOTE = "1.0.8802.1.1.2.1.4.1.1"
@@ -42,11 +43,15 @@ PART_KINDS = {3: "chassis", 6: "power_supply", 7: "fan", 9: "module", 11: "stack
 """Classes of entPhysicalClass that are parts one can hold (RFC 6933)."""
 
 MAC_OCTETS = 6
+MAX_OCTET = 0xFF
 MAC_TEXT_CHARACTERS = 17
+MAX_INDEX_DIGITS = 10
 MAC_SUBTYPE = 3
 """The LldpPortIdSubtype that is a MAC address."""
 
 TopologyEvent = AssetLinked | AssetObserved
+Bearers = Mapping[str, Mapping[int, None]]
+"""The indexes of the interfaces that bear a MAC address, in the order of their table."""
 
 
 class Neighbour(Struct, frozen=True):
@@ -115,15 +120,39 @@ def _part_events(asset: str, part: Part) -> tuple[AssetObserved, AssetLinked]:
     return AssetObserved(name, part.kind, said, "snmp"), AssetLinked(name, "located_in", asset, source="snmp")
 
 
+def _indexed(
+    rows: Columns, column: str, least_arcs_count: int = 1
+) -> Iterator[tuple[tuple[int, ...], bytes, Varbind]]:
+    """The rows of a column by their index, whole and in octets; what a faulty device sends for one is none."""
+    for index, row in rows.get(column, {}).items():
+        arcs = _arcs(index)
+        if len(arcs) >= least_arcs_count:
+            yield arcs, index, row
+
+
+def _arcs(index: bytes) -> tuple[int, ...]:
+    try:
+        return decode_arcs(index)
+    except MalformedMessage:
+        return ()
+
+
 def _lldp(rows: Columns) -> Iterable[Neighbour]:
-    for index, name in rows.get(f"{LLDP_REMOTE}.9", {}).items():
-        local = decode_arcs(index)[1]
+    bearers = _bearers(rows)
+    for arcs, index, name in _indexed(rows, f"{LLDP_REMOTE}.9", 2):
         described = _text(rows.get(f"{LLDP_REMOTE}.8", {}).get(index))
         remote = _text(rows.get(f"{LLDP_REMOTE}.7", {}).get(index)) or described
-        yield Neighbour(_local_port(rows, local), _text(name), remote, "lldp")
+        yield Neighbour(_local_port(rows, arcs[1], bearers), _text(name), remote, "lldp")
 
 
-def _local_port(rows: Columns, number: int) -> str:
+def _bearers(rows: Columns) -> Bearers:
+    found: defaultdict[str, dict[int, None]] = defaultdict(dict)
+    for arcs, _, mac in _indexed(rows, IF_MAC):
+        found[_text_of_mac(mac)][arcs[0]] = None
+    return found
+
+
+def _local_port(rows: Columns, number: int, bearers: Bearers) -> str:
     """The name of a local port; only without the table of local ports its number means an ifIndex.
 
     Devices identify a port by name, by MAC address or by a number of theirs, which then is an ifIndex.
@@ -134,44 +163,43 @@ def _local_port(rows: Columns, number: int) -> str:
     kind = _cell(rows, f"{LLDP_LOCAL_PORT}.2", number)
     text = _text_of_mac(said) if kind is not None and kind[2] == MAC_SUBTYPE else ""
     text = text if len(text) == MAC_TEXT_CHARACTERS else _text(said)
-    macs = {decode_arcs(index)[0]: _text_of_mac(mac) for index, mac in rows.get(IF_MAC, {}).items()}
-    bearers = [index for index, mac in macs.items() if mac == text.lower()]
-    if bearers:  # a bundle and its member share an address: the number decides
-        return _if_name(rows, number if number in bearers else bearers[0])
-    if text.isdecimal():
+    bearing = bearers.get(text.lower(), {})
+    if bearing:  # a bundle and its member share an address: the number decides
+        return _if_name(rows, number if number in bearing else next(iter(bearing)))
+    if text.isdecimal() and len(text) <= MAX_INDEX_DIGITS:
         return _if_name(rows, int(text))
     return text or _text(_cell(rows, f"{LLDP_LOCAL_PORT}.4", number))
 
 
 def _cdp(rows: Columns) -> Iterable[Neighbour]:
-    for index, name in rows.get(f"{CDP}.6", {}).items():
+    for arcs, index, name in _indexed(rows, f"{CDP}.6"):
         remote = _text(rows.get(f"{CDP}.7", {}).get(index))
-        yield Neighbour(_if_name(rows, decode_arcs(index)[0]), _text(name), remote, "cdp")
+        yield Neighbour(_if_name(rows, arcs[0]), _text(name), remote, "cdp")
 
 
 def _macs(rows: Columns) -> dict[str, str]:
     """Learned addresses to the ports behind which they are; port 0 is the device itself."""
     ports = {
-        decode_arcs(index)[0]: _if_name(rows, int(row[2]))
-        for index, row in rows.get(BRIDGE_PORT, {}).items()
+        arcs[0]: _if_name(rows, row[2])
+        for arcs, _, row in _indexed(rows, BRIDGE_PORT)
         if isinstance(row[2], int)
     }
-    learned = [*rows.get(FORWARDING, {}).items(), *rows.get(VLAN_FORWARDING, {}).items()]
+    learned = [*_indexed(rows, FORWARDING, MAC_OCTETS), *_indexed(rows, VLAN_FORWARDING, MAC_OCTETS)]
     return {
-        bytes(decode_arcs(index)[-MAC_OCTETS:]).hex(":"): ports[row[2]]
-        for index, row in learned
-        if isinstance(row[2], int) and row[2] in ports
+        bytes(arcs[-MAC_OCTETS:]).hex(":"): ports[row[2]]
+        for arcs, _, row in learned
+        if isinstance(row[2], int) and row[2] in ports and max(arcs[-MAC_OCTETS:]) <= MAX_OCTET
     }
 
 
 def _parts(rows: Columns) -> Iterable[Part]:
-    for index, kind in rows.get(f"{ENTITY}.5", {}).items():
+    for arcs, index, kind in _indexed(rows, f"{ENTITY}.5"):
         if kind[2] not in PART_KINDS:
             continue
         parent = rows.get(f"{ENTITY}.4", {}).get(index)
         texts = {column: _text(rows.get(f"{ENTITY}.{column}", {}).get(index)) for column in (2, 7, 11, 13)}
         yield Part(
-            decode_arcs(index)[0],
+            arcs[0],
             parent[2] if parent is not None and isinstance(parent[2], int) else 0,
             PART_KINDS[kind[2]], texts[7], texts[2], texts[11], texts[13],
         )  # fmt: skip
@@ -182,6 +210,9 @@ def _if_name(rows: Columns, number: int) -> str:
 
 
 def _cell(rows: Columns, column: str, number: int) -> Varbind | None:
+    """The row with this number; none with a negative one, as devices say for what they do not know."""
+    if not 0 <= number <= MAX_SUB_IDENTIFIER:
+        return None
     return rows.get(column, {}).get(encode_arcs((number,)))
 
 
