@@ -52,6 +52,23 @@ def watch(client, port, seen, timeout_seconds=0.2, **settings):
     return DeviceWatch(client, device, 10.0, "agent-1", built_in_profiles(), seen)
 
 
+async def test_a_device_that_answers_with_no_objects_is_lost_and_ends_nothing(seen, scripted):
+    def empty(data):
+        shell, _ = decode(data)
+        return [encode(shell.community, tags.RESPONSE, shell.request_id, 0, 0, b"")]
+
+    faulty = await scripted(empty)
+    async with Responder(Table(PDU_ROWS)) as device:
+        ports = {"faulty": faulty.port, "pdu-a01": device.port}
+        configs = [DeviceConfig(asset, f"127.0.0.1:{port}") for asset, port in ports.items()]
+        async with collecting(SnmpCollector(configs, 0.05, "agent-1"), seen):
+            lost = await seen.wait_for(DeviceLost)
+            await seen.wait_for(SamplesRecorded, 2)
+    assert [(event.asset, event.reason) for event in lost] == [
+        ("faulty", "a reply has 0 objects where 1 were asked for")
+    ]
+
+
 async def test_a_device_is_recognised_polled_and_recorded_per_asset(seen):
     async with Responder(Table(PDU_ROWS)) as device:
         config = DeviceConfig(

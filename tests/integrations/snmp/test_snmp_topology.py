@@ -18,6 +18,7 @@ from coldaisle.integrations.snmp import (
 )
 from coldaisle.integrations.snmp.device_watch import DeviceWatch
 from coldaisle.integrations.snmp.discover import asset_names, hosts_in, sweep
+from coldaisle.integrations.snmp.message import decode, encode, encode_varbinds
 from coldaisle.integrations.snmp.recording import read_table
 from coldaisle.integrations.snmp.topology import (
     BRIDGE_PORT,
@@ -68,6 +69,28 @@ async def test_a_sweep_finds_who_answers_and_what_they_are(client, hall):
     ]
     assert found[0].description == "a device of two lines"
     assert list(asset_names(found)) == ["pdu-1", "switch-1", "127.0.0.5"]
+
+
+@pytest.mark.parametrize("object_id", [(tags.OBJECT_IDENTIFIER, b"\x2b\x81"), (tags.OCTET_STRING, "an id")])
+async def test_a_sweep_goes_on_after_a_device_whose_identity_is_broken(client, hall, object_id):
+    """Such a one is passed over, or generic; one that answers fewer objects than were asked for is none."""
+    broken = {**identity(APC, b"odd"), "1.3.6.1.2.1.1.2.0": object_id}
+    async with Responder(Table(broken), "127.0.0.4", hall):
+        targets = [Target(f"127.0.0.{last}", hall, timeout_seconds=2.0) for last in (4, 2, 3)]
+        found = await sweep(client, targets, built_in_profiles(), 1_000)
+    assert [d.profile.name for d in found if d.name != "odd"] == ["apc_rpdu2", "cisco_ios"]
+    assert {d.profile.name for d in found if d.name == "odd"} <= {"generic"}
+
+
+async def test_a_sweep_goes_on_after_a_device_that_answers_fewer_objects(client, scripted, responder):
+    def fewer(data):
+        shell, rows = decode(data)
+        return [encode(shell.community, tags.RESPONSE, shell.request_id, 0, 0, encode_varbinds(rows[:2]))]
+
+    device = await scripted(fewer)
+    targets = [Target("127.0.0.1", port, timeout_seconds=2.0) for port in (device.port, responder.port)]
+    found = await sweep(client, targets, built_in_profiles(), 1_000)
+    assert [device.target.port for device in found] == [responder.port]
 
 
 async def test_a_sweep_keeps_to_its_rate(client, hall):

@@ -10,7 +10,7 @@ from coldaisle.integrations.snmp.ber import Value, Varbind
 from coldaisle.integrations.snmp.beside import Beside
 from coldaisle.integrations.snmp.channel import Counts, Reply
 from coldaisle.integrations.snmp.errands import Requests
-from coldaisle.integrations.snmp.errors import ErrorStatus, InvalidValue, SnmpTimeout
+from coldaisle.integrations.snmp.errors import ErrorStatus, InvalidValue, MalformedMessage, SnmpTimeout
 from coldaisle.integrations.snmp.exchange import Exchanges
 from coldaisle.integrations.snmp.message import V1, Request, prepare, prepare_read
 from coldaisle.integrations.snmp.oid import encode_oid
@@ -64,7 +64,10 @@ class SnmpClient:
         self, target: Target, oids: Sequence[str], *, deadline_seconds: float | None = None
     ) -> list[Varbind]:
         """The objects, in the order asked; missing ones carry an exception tag. Raises SnmpError."""
-        return await self._read(target, GET, oids, 0, 0, deadline_seconds)
+        varbinds = await self._read(target, GET, oids, 0, 0, deadline_seconds)
+        if len(varbinds) != len(oids):  # nobody knows which is which
+            raise MalformedMessage(f"a reply has {len(varbinds)} objects where {len(oids)} were asked for")
+        return varbinds
 
     async def get_next(
         self, target: Target, oids: Sequence[str], *, deadline_seconds: float | None = None

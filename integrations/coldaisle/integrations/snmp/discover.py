@@ -17,6 +17,7 @@ from coldaisle.integrations.snmp.errors import SnmpError
 from coldaisle.integrations.snmp.naming import MAX_LABEL_CHARACTERS
 from coldaisle.integrations.snmp.oid import oid_text
 from coldaisle.integrations.snmp.profile import Profile, profile_for
+from coldaisle.integrations.snmp.tags import OBJECT_IDENTIFIER
 from coldaisle.integrations.snmp.target import Target
 
 MAX_SWEEP_HOSTS = 65_536
@@ -88,13 +89,20 @@ async def _ask(
 ) -> None:
     try:
         answer = await client.get(structs.replace(target, retries=0), IDENTITY)
+        found[target] = _discovered(target, answer, profiles)
     except SnmpError:
         return  # nobody there, or nobody who speaks to us: that is what a sweep is for
     finally:
         slots.release()
-    object_id, name, description = (_octets(varbind) for varbind in answer)
+
+
+def _discovered(target: Target, answer: list[Varbind], profiles: Mapping[str, Profile]) -> Discovered:
+    """A device by the objects of IDENTITY. Raises MalformedMessage."""
+    object_id, name, description = map(_octets, answer)
+    if answer[0][1] != OBJECT_IDENTIFIER:
+        object_id = b""
     profile = profile_for(object_id, profiles)
-    found[target] = Discovered(target, oid_text(object_id), _line(name), _line(description), profile)
+    return Discovered(target, oid_text(object_id), _line(name), _line(description), profile)
 
 
 def _octets(varbind: Varbind) -> bytes:

@@ -123,7 +123,7 @@ def _part_events(asset: str, part: Part) -> tuple[AssetObserved, AssetLinked]:
 def _indexed(
     rows: Columns, column: str, least_arcs_count: int = 1
 ) -> Iterator[tuple[tuple[int, ...], bytes, Varbind]]:
-    """The rows of a column by their index, whole and in octets; what a faulty device sends for one is none."""
+    """The rows of a column by their index, whole and in octets; without those whose index cannot be one."""
     for index, row in rows.get(column, {}).items():
         arcs = _arcs(index)
         if len(arcs) >= least_arcs_count:
