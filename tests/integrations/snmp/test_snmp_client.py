@@ -1,6 +1,9 @@
 """The client against our responder and against devices that misbehave."""
 
 import asyncio
+import os
+import resource
+import sys
 
 import pytest
 
@@ -9,17 +12,21 @@ from coldaisle.integrations.snmp import (
     ErrorStatus,
     MalformedMessage,
     NonIncreasingOid,
+    PrivacyUnavailable,
     Responder,
     SnmpClient,
     SnmpTimeout,
+    SocketUnavailable,
     Table,
     Target,
     TooManyRows,
+    User,
     encode_oid,
     oid_text,
     tags,
 )
-from coldaisle.integrations.snmp.message import decode, encode, encode_varbinds
+from coldaisle.integrations.snmp.message import V3, decode, encode, encode_varbinds
+from coldaisle.integrations.snmp.usm import privacy
 
 IF_TABLE = "1.3.6.1.2.1.2.2"
 UPTIME = "1.3.6.1.2.1.1.3.0"
@@ -199,9 +206,40 @@ async def test_a_deadline_ends_a_call_before_its_tries_are_used(client, scripted
         await client.get(_target(device, timeout_seconds=60), [UPTIME], deadline_seconds=0.05)
 
 
-async def test_a_name_that_does_not_resolve_is_a_typed_error(client):
+@pytest.mark.parametrize("name", ["host.invalid", "pdu..invalid", f"{'p' * 64}.invalid"])
+async def test_a_name_that_does_not_resolve_is_a_typed_error(client, name):
     with pytest.raises(AddressUnusable):
-        await client.get(Target("host.invalid", retries=0, timeout_seconds=5), [UPTIME])
+        await client.get(Target(name, retries=0, timeout_seconds=5), [UPTIME])
+
+
+async def test_a_device_without_a_socket_is_asked_again_when_there_are_files_to_open(client, target):
+    """As many files are open as may be; what a socket was refused for is not remembered as its socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        with pytest.raises(SocketUnavailable, match="Too many open files"):
+            await client.get(target, [UPTIME])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (await client.get(target, [UPTIME]))[0][2] == 4711
+
+
+async def test_a_question_that_cannot_be_put_leaves_others_their_time_limits(
+    client, scripted, table, monkeypatch
+):
+    """Without the package for encryption a device of version 3 fails; a silent one still times out."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
+    privacy._primitives.cache_clear()
+    user = User("hidden", "SHA-1", "a phrase to sign", "AES-128", "a phrase to hide")
+    silent = await scripted(lambda data: [])
+    async with Responder(table, users=[user]) as device:
+        with pytest.raises(PrivacyUnavailable):
+            await client.get(Target("127.0.0.1", device.port, version=V3, user=user), [UPTIME])
+    with pytest.raises(SnmpTimeout):
+        async with asyncio.timeout(20):
+            await client.get(_target(silent, timeout_seconds=0.1, retries=1), [UPTIME])
 
 
 async def test_devices_answer_over_ipv6(client, table):

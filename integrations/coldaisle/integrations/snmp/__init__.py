@@ -18,6 +18,7 @@ from coldaisle.integrations.snmp.errors import (
     SecurityReport,
     SnmpError,
     SnmpTimeout,
+    SocketUnavailable,
     TooManyRows,
     TooManySockets,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "SnmpCollector",
     "SnmpError",
     "SnmpTimeout",
+    "SocketUnavailable",
     "Table",
     "Target",
     "TooManyRows",

@@ -92,20 +92,20 @@ class Channel(asyncio.DatagramProtocol):
         peer = ANYWHERE if self._anywhere else (endpoint[0], endpoint[1])
         waiting = self._waiting.setdefault(peer, {})
         exchange = _Exchange(self.transport, endpoint, errand, waits)
-        self._ask(waiting, exchange)
-        if self._timer is None:
-            self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
         try:
+            self._ask(waiting, exchange)
+            if self._timer is None:
+                self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
             return await exchange.future
         finally:
-            del waiting[exchange.message_id]
+            waiting.pop(exchange.message_id, None)  # nothing waits for a question that could not be put
             if not waiting and self._waiting.get(peer) is waiting:
                 del self._waiting[peer]
 
     def _ask(self, waiting: "dict[int, _Exchange]", exchange: "_Exchange") -> None:
         message_id = self._take_id()
-        waiting[message_id] = exchange
         exchange.ask(message_id)
+        waiting[message_id] = exchange
 
     def _look(self) -> None:
         """Look for tries that are overdue, now and as long as anything is asked."""
@@ -148,8 +148,8 @@ class Channel(asyncio.DatagramProtocol):
         answered_id = exchange.message_id
         try:
             if exchange.answer(varbinds):
-                self._ask(waiting, exchange)
                 del waiting[answered_id]
+                self._ask(waiting, exchange)
         except SnmpError as error:
             exchange.fail(error)
 

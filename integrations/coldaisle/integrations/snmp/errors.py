@@ -14,6 +14,7 @@ ColdaisleError
     ├── NotAuthentic         a reply that may be another's
     ├── PrivacyUnavailable   encryption without its package
     ├── TooManySockets       own sockets for too many devices
+    ├── SocketUnavailable    a socket that the system does not give
     └── ProfileError         a device profile, or a metric that it does not describe
 """
 
@@ -112,6 +113,10 @@ class PrivacyUnavailable(SnmpError):  # noqa: N818 - named for the situation
 
 class TooManySockets(SnmpError):  # noqa: N818 - named for the situation
     """Raised when too many devices ask for their own socket; let those that can share one."""
+
+
+class SocketUnavailable(SnmpError):  # noqa: N818 - named for the situation
+    """Raised when the system gives no socket; raise its limit of open files, or enable IPv6 in it."""
 
 
 class ProfileError(SnmpError):

@@ -26,6 +26,7 @@ from coldaisle.integrations.snmp.errors import (
     InvalidValue,
     NotAuthentic,
     SecurityReport,
+    SocketUnavailable,
     TooManySockets,
 )
 from coldaisle.integrations.snmp.message import FIRST_REQUEST_ID, LAST_REQUEST_ID, V3, Request
@@ -151,8 +152,12 @@ class Exchanges:
     def _open(self, key: int | Peer, family: int, anywhere: bool) -> Channel:
         if len(self._channels) >= MAX_OWN_SOCKETS:
             raise TooManySockets(f"more than {MAX_OWN_SOCKETS} devices want a socket of their own")
-        channel = self._channels[key] = Channel(self.counts, self._take_id, anywhere)
-        channel.connection_made(Datagrams(channel, family))
+        channel = Channel(self.counts, self._take_id, anywhere)
+        try:
+            channel.connection_made(Datagrams(channel, family))
+        except OSError as error:
+            raise SocketUnavailable(f"the system gives no socket: {error.strerror}") from error
+        self._channels[key] = channel
         return channel
 
     async def _resolve(self, target: Target) -> tuple[int, Endpoint]:
@@ -171,7 +176,7 @@ def _user(target: Target) -> User:
 async def _look_up(target: Target) -> tuple[int, Endpoint]:
     try:
         found = _numeric(target) or await _resolved(target)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, UnicodeError) as error:  # the last for a label that is empty or too long
         raise AddressUnusable(f"{target.host!r} does not resolve to an address: {error}") from error
     # an IPv4 or IPv6 entry has a text host and a port, unlike the socket types that the hint excludes
     return int(found[0][0]), cast(Endpoint, found[0][4])
