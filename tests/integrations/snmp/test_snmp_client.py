@@ -3,9 +3,13 @@
 import asyncio
 import os
 import resource
+import socket
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from msgspec import structs
 
 from coldaisle.integrations.snmp import (
     AddressUnusable,
@@ -210,6 +214,66 @@ async def test_a_deadline_ends_a_call_before_its_tries_are_used(client, scripted
 async def test_a_name_that_does_not_resolve_is_a_typed_error(client, name):
     with pytest.raises(AddressUnusable):
         await client.get(Target(name, retries=0, timeout_seconds=5), [UPTIME])
+
+
+class Names:
+    """A resolver of one name; it fails while the name means nothing."""
+
+    def __init__(self, name, monkeypatch):
+        self.means = ""
+        self._name = name
+        self._real = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
+
+    def _look_up(self, host, *arguments, flags=0, **options):
+        if host != self._name:
+            return self._real(host, *arguments, flags=flags, **options)
+        if flags & socket.AI_NUMERICHOST or not self.means:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return self._real(self.means, *arguments, flags=flags, **options)
+
+
+async def test_a_device_whose_name_means_another_address_is_found_there(client, table, monkeypatch):
+    names = Names("pdu.example", monkeypatch)
+    names.means = "127.0.0.2"
+    async with Responder(table, "127.0.0.2") as device:
+        target = Target("pdu.example", device.port, timeout_seconds=0.2, retries=0)
+        await client.get(structs.replace(target, timeout_seconds=5.0), [UPTIME])
+    names.means = "127.0.0.3"
+    async with Responder(table, "127.0.0.3", target.port):
+        with pytest.raises(SnmpTimeout):
+            await client.get(target, [UPTIME])
+        found = await client.get(structs.replace(target, timeout_seconds=5.0), [UPTIME])
+    assert found[0][2] == 4711
+
+
+async def test_a_device_is_asked_where_it_was_while_its_name_does_not_resolve(client, table, monkeypatch):
+    names = Names("pdu.example", monkeypatch)
+    names.means = "127.0.0.2"
+    async with Responder(table, "127.0.0.2") as device:
+        target = Target("pdu.example", device.port, timeout_seconds=5.0)
+        await client.get(target, [UPTIME])
+    with pytest.raises(SnmpTimeout):
+        await client.get(structs.replace(target, timeout_seconds=0.2, retries=0), [UPTIME])
+    names.means = ""
+    async with Responder(table, "127.0.0.2", target.port):
+        assert (await client.get(target, [UPTIME]))[0][2] == 4711
+
+
+async def test_names_resolve_while_all_threads_of_the_loop_are_busy(client, table):
+    """And the other way round: a resolver that hangs takes no thread from those who write to disk."""
+    released = threading.Event()
+    host = socket.getaddrinfo("localhost", 0, type=socket.SOCK_DGRAM)[0][4][0]
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    busy = loop.run_in_executor(None, released.wait)
+    try:
+        async with Responder(table, host) as device:
+            found = await client.get(Target("localhost", device.port, timeout_seconds=5.0), [UPTIME])
+    finally:
+        released.set()
+        await busy
+    assert found[0][2] == 4711
 
 
 async def test_a_device_without_a_socket_is_asked_again_when_there_are_files_to_open(client, target):

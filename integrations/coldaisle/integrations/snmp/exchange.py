@@ -9,6 +9,8 @@ import random
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import inf
 from typing import cast
 
@@ -26,6 +28,7 @@ from coldaisle.integrations.snmp.errors import (
     InvalidValue,
     NotAuthentic,
     SecurityReport,
+    SnmpTimeout,
     SocketUnavailable,
     TooManySockets,
 )
@@ -40,6 +43,9 @@ from coldaisle.integrations.snmp.usm.reports import NOT_IN_TIME, UNKNOWN_ENGINE
 from coldaisle.integrations.snmp.usm.user import User, keys_of
 
 MAX_CACHED_ADDRESSES = 10_000
+MAX_RESOLVING_THREADS = 4
+"""Of our own: a resolver that hangs would take all those by which others write to disk."""
+
 MAX_OWN_SOCKETS = 512
 MAX_RECOVERIES = 2
 """How often one request mends engine or clock: an engine replaced while its clock was wrong needs both."""
@@ -60,9 +66,13 @@ class Exchanges:
         self._last_id = FIRST_REQUEST_ID + secrets.randbelow(LAST_REQUEST_ID - FIRST_REQUEST_ID)
         self._channels: dict[int | Peer, Channel] = {}
         self._endpoints: dict[Peer, tuple[int, Endpoint]] = {}
+        self._silent: set[Peer] = set()
+        """Those of the endpoints that did not answer last: a name may mean another address by now."""
+        self._resolver = ThreadPoolExecutor(MAX_RESOLVING_THREADS, "snmp-names")
 
     async def close(self) -> None:
         """Close the sockets; what is under way times out."""
+        self._resolver.shutdown(wait=False, cancel_futures=True)
         for channel in self._channels.values():
             channel.transport.close()
         self._channels.clear()
@@ -91,10 +101,16 @@ class Exchanges:
         """
         asking = await self._asking(target)
         waits = self._waits(asking, retries, is_patient, deadline_seconds)
-        if target.version == V3:
-            return await self._run_secure(asking, requests, waits)
-        errand = CommunityErrand(requests, asking)
-        return await asking.channel.run(errand, asking.endpoint, waits)
+        try:
+            if target.version == V3:
+                reply = await self._run_secure(asking, requests, waits)
+            else:
+                reply = await asking.channel.run(CommunityErrand(requests, asking), asking.endpoint, waits)
+        except SnmpTimeout:
+            self._silent.add((target.host, target.port))
+            raise
+        self._silent.discard((target.host, target.port))
+        return reply
 
     async def meet(self, target: Target) -> None:
         """Find the engine of a device of version 3 before it is asked. Raises SnmpError."""
@@ -103,7 +119,8 @@ class Exchanges:
 
     async def _asking(self, target: Target) -> Asking:
         peer = (target.host, target.port)
-        family, endpoint = self._endpoints.get(peer) or await self._resolve(target)
+        known = self._endpoints.get(peer)
+        family, endpoint = await self._resolve(target) if known is None or peer in self._silent else known
         key = peer if target.has_own_socket or target.answers_from_elsewhere else family
         channel = self._channels.get(key) or self._open(key, family, target.answers_from_elsewhere)
         return Asking(channel, endpoint, target, self.peers.state(peer))
@@ -161,25 +178,43 @@ class Exchanges:
         return channel
 
     async def _resolve(self, target: Target) -> tuple[int, Endpoint]:
+        """Where a target is by now; where it was, while its name does not resolve."""
+        peer = (target.host, target.port)
+        known = self._endpoints.get(peer)
+        try:
+            resolved = await self._look_up(target)
+        except AddressUnusable:
+            if known is None:
+                raise
+            return known
         if len(self._endpoints) >= MAX_CACHED_ADDRESSES:
             self._endpoints.clear()
-        resolved = self._endpoints[(target.host, target.port)] = await _look_up(target)
+            self._silent.clear()
+        self._endpoints[peer] = resolved
         return resolved
+
+    async def _look_up(self, target: Target) -> tuple[int, Endpoint]:
+        try:
+            found = _numeric(target) or await self._resolved(target)
+        except (
+            OSError,
+            TimeoutError,
+            UnicodeError,
+        ) as error:  # a label that is empty or too long is the last
+            raise AddressUnusable(f"{target.host!r} does not resolve to an address: {error}") from error
+        # an IPv4 or IPv6 entry has a text host and a port, unlike the socket types that the hint excludes
+        return int(found[0][0]), cast(Endpoint, found[0][4])
+
+    async def _resolved(self, target: Target) -> Sequence[_AddressInfo]:
+        look = partial(socket.getaddrinfo, target.host, target.port, type=socket.SOCK_DGRAM)
+        async with asyncio.timeout(target.timeout_seconds * (target.retries + 1)):
+            return await asyncio.get_running_loop().run_in_executor(self._resolver, look)
 
 
 def _user(target: Target) -> User:
     if target.user is None:
         raise InvalidValue(f"{target!r} is asked with version 3 and needs a user")
     return target.user
-
-
-async def _look_up(target: Target) -> tuple[int, Endpoint]:
-    try:
-        found = _numeric(target) or await _resolved(target)
-    except (OSError, TimeoutError, UnicodeError) as error:  # the last for a label that is empty or too long
-        raise AddressUnusable(f"{target.host!r} does not resolve to an address: {error}") from error
-    # an IPv4 or IPv6 entry has a text host and a port, unlike the socket types that the hint excludes
-    return int(found[0][0]), cast(Endpoint, found[0][4])
 
 
 def _numeric(target: Target) -> Sequence[_AddressInfo]:
@@ -190,9 +225,3 @@ def _numeric(target: Target) -> Sequence[_AddressInfo]:
         )
     except socket.gaierror:
         return []
-
-
-async def _resolved(target: Target) -> Sequence[_AddressInfo]:
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(target.timeout_seconds * (target.retries + 1)):
-        return await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
