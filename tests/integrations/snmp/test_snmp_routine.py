@@ -1,5 +1,7 @@
 """The usual round of a device brings what a whole one brings, and anything unusual is asked for anew."""
 
+import time
+
 import pytest
 
 from coldaisle.core.events.types import SamplesRecorded
@@ -71,6 +73,27 @@ async def test_a_usual_round_of_a_small_device_is_one_request_and_reads_new_numb
         assert await requests_of(device, watching) == 1
         assert last(seen)['if_in_octets_total{interface="eth1"}'] == float(value)
         assert last(seen)['if_in_octets_per_second{interface="eth1"}'] > 0
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+@pytest.mark.parametrize("step_seconds", [-3_600, -20, 20, 3_600])
+async def test_a_clock_that_is_set_between_two_polls_bends_no_rate(
+    switch, seen, monkeypatch, step_seconds, is_whole
+):
+    """Also a step too small to be held for a restart of the device."""
+    table, _, watching = switch
+    look, rate = time.time_ns, 'if_in_octets_per_second{interface="eth1"}'
+    before = time.monotonic()
+    await watching.poll_once()
+    began = time.monotonic()
+    monkeypatch.setattr(time, "time_ns", lambda: look() + step_seconds * 10**9)
+    table.update({f"{IF_OCTETS}.1": (tags.COUNTER64, 1_001_000), UPTIME: (tags.TIMETICKS, 200)})
+    if is_whole:
+        table.update({f"{IF_NAME}.2": (tags.OCTET_STRING, b"uplink")})
+    ended = time.monotonic()
+    await watching.poll_once()
+    after = time.monotonic()
+    assert 1_000_000 / (after - before) <= last(seen)[rate] <= 1_000_000 / (ended - began)
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,17 @@ takes non-repeaters for columns, or has something else in between, is told by wh
 from collections.abc import Iterable
 
 from coldaisle.integrations.snmp.ber import Varbind
-from coldaisle.integrations.snmp.channel import Reply
+from coldaisle.integrations.snmp.channel import Moment, Reply
 
 
 class Beside:
-    """The objects of ``wanted``; ``found`` is what came, ``seen_at`` (UTC ns) when the device said it."""
+    """The objects of ``wanted``; ``found`` is what came, ``seen_at`` when the device said it."""
 
     def __init__(self, wanted: tuple[bytes, ...]) -> None:
         self.wanted = wanted
         self.asked = tuple(map(oid_before, wanted))
         self.found: list[Varbind] = []
-        self.seen_at = 0
+        self.seen_at: Moment | None = None
 
     def take(self, reply: Reply) -> list[Varbind]:
         """Keep the objects of the first reply; returns the rows behind them."""

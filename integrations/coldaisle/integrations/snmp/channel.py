@@ -30,18 +30,31 @@ ANYWHERE: Peer = ("", 0)
 Endpoint = tuple[str, int] | tuple[str, int, int, int]
 
 
+class Moment(Struct, frozen=True, gc=False):
+    """UTC ns, to be recorded; and ns of a clock that nobody sets, to tell how much time passed."""
+
+    utc: int
+    steady: int
+
+    @classmethod
+    def now(cls) -> "Moment":
+        """This one."""
+        return cls(time.time_ns(), time.monotonic_ns())
+
+
 class Reply(Struct, frozen=True):
-    """What a device answered; ``received_at`` is UTC ns, the round trip counts from the last try."""
+    """What a device answered, and when; the round trip counts from the last try."""
 
     varbinds: list[Varbind]
-    received_at: int
+    received_at: Moment
     round_trip_seconds: float
     tries_count: int = 1
 
     @property
-    def left_at(self) -> int:
-        """When it left the device (UTC ns), as far as one can tell."""
-        return self.received_at - int(self.round_trip_seconds * 5e8)
+    def left_at(self) -> Moment:
+        """When it left the device, as far as one can tell."""
+        half_way = int(self.round_trip_seconds * 5e8)
+        return Moment(self.received_at.utc - half_way, self.received_at.steady - half_way)
 
 
 class Errand(Protocol):
@@ -185,8 +198,8 @@ class _Exchange:
 
     def answer(self, varbinds: list[Varbind]) -> bool:
         """Hand over a reply; whether there is more to ask. Raises SnmpError, as the errand does."""
-        round_trip_seconds = (time.monotonic_ns() - self._sent_at) / 1e9
-        reply = Reply(varbinds, time.time_ns(), round_trip_seconds, self._tries_count)
+        now = Moment.now()
+        reply = Reply(varbinds, now, (now.steady - self._sent_at) / 1e9, self._tries_count)
         if self._errand.take(reply):
             return True
         self.future.set_result(reply)

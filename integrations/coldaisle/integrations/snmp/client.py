@@ -1,14 +1,13 @@
 """The asking side: get, set and walk, for any number of devices at once."""
 
 import asyncio
-import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 from coldaisle.integrations.snmp.ber import Value, Varbind
 from coldaisle.integrations.snmp.beside import Beside
-from coldaisle.integrations.snmp.channel import Counts, Reply
+from coldaisle.integrations.snmp.channel import Counts, Moment, Reply
 from coldaisle.integrations.snmp.errands import Requests
 from coldaisle.integrations.snmp.errors import ErrorStatus, InvalidValue, MalformedMessage, SnmpTimeout
 from coldaisle.integrations.snmp.exchange import Exchanges
@@ -200,7 +199,7 @@ class SnmpClient:
                 missing.drop(error)
             else:
                 return missing.completed(reply)
-        return missing.nothing(time.time_ns())
+        return missing.nothing(Moment.now())
 
     async def _run(self, target: Target, walk: Walk) -> None:
         """A walk to its end; every further try asks for half as much."""

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from coldaisle.core.events.types import Quality
 from coldaisle.integrations.snmp.beside import Beside, can_be_beside
+from coldaisle.integrations.snmp.channel import Moment
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.decode import (
     Columns,
@@ -44,13 +45,13 @@ MAX_TABLE_ROWS_COUNT = 20_000
 
 
 class Round(Struct, frozen=True):
-    """What a round brought; ``time`` (UTC ns) is when the first reply left, ``problems`` are what failed.
+    """What a round brought; ``seen_at`` is when the first reply left, ``problems`` are what failed.
 
     ``needless`` are columns that brought nothing, in tables that were read to their end; ``row_counts`` how
     many rows each table has; ``trace`` what was asked and answered; ``is_apart`` whether objects had GETs.
     """
 
-    time: int
+    seen_at: Moment
     decoded: Decoded
     quality: Quality = "good"
     problems: tuple[SnmpError, ...] = ()
@@ -58,6 +59,11 @@ class Round(Struct, frozen=True):
     row_counts: tuple[int, ...] = ()
     trace: Trace = []
     is_apart: bool = True
+
+    @property
+    def time(self) -> int:
+        """When the first reply left (UTC ns)."""
+        return self.seen_at.utc
 
     @property
     def readings(self) -> Readings:
@@ -68,7 +74,7 @@ class Round(Struct, frozen=True):
     def life(self) -> Life:
         """What the device says of how long it runs."""
         uptime, boots, seconds = (_number(self.decoded, oid) for oid in LIFE_OIDS)
-        return Life(self.time, uptime, boots, seconds)
+        return Life(self.seen_at.steady, uptime, boots, seconds)
 
 
 class Plan(Struct, frozen=True, weakref=True):
@@ -130,7 +136,7 @@ class _Asking:
     target: Target
     plan: Plan
     ends_at: float
-    seen_at: int = 0
+    seen_at: Moment | None = None
     decoded: Decoded = field(default_factory=Decoded)
     problems: list[SnmpError] = field(default_factory=list)
     needless: set[str] = field(default_factory=set)
@@ -165,6 +171,7 @@ class _Asking:
 
     def found(self, *, is_apart: bool) -> Round:
         """What the round brought."""
+        assert self.seen_at is not None, "something came"
         quality: Quality = "partial" if self.problems else "good"
         return Round(
             self.seen_at, self.decoded, quality, tuple(self.problems), frozenset(self.needless),
@@ -191,7 +198,7 @@ class _Asking:
         """The rows of one table, after the objects that came beside them."""
         table, columns = self.plan.profile.tables[place], self.plan.columns[place]
         expected = self.plan.row_counts[place] if self.plan.row_counts else 0
-        started_at = time.time_ns()
+        started_at = Moment.now()
         walked = await self.client.walk_table(
             self.target, columns, max_rows_count=MAX_TABLE_ROWS_COUNT, deadline_seconds=self.left_seconds,
             expected_rows_count=expected, trace=self.trace, beside=beside,

@@ -26,8 +26,11 @@ LIMIT_TOLERANCE_SHARE = 0.1
 
 
 class Life(Struct, frozen=True):
-    """What a device says of how long it runs, and when (UTC ns): sysUpTime in ticks, snmpEngineBoots and
-    snmpEngineTime in seconds; None for what it does not have."""
+    """What a device says of how long it runs, and when: sysUpTime in ticks, snmpEngineBoots and
+    snmpEngineTime in seconds; None for what it does not have.
+
+    ``time`` is in ns of the monotonic clock: a clock that is set between two polls must not bend a rate.
+    """
 
     time: int
     uptime_ticks: int | None = None

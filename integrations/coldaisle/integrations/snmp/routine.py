@@ -13,7 +13,7 @@ from operator import attrgetter
 from msgspec import Struct
 
 from coldaisle.integrations.snmp.ber import Varbind, Wire, read_varbinds
-from coldaisle.integrations.snmp.channel import Reply
+from coldaisle.integrations.snmp.channel import Moment, Reply
 from coldaisle.integrations.snmp.client import SnmpClient
 from coldaisle.integrations.snmp.errors import SnmpError, SnmpTimeout
 from coldaisle.integrations.snmp.layout import Layout, layout_of
@@ -60,20 +60,25 @@ class Script(Struct, frozen=True, weakref=True):
 
 
 class Usual(Struct, frozen=True):
-    """What a usual round brought; ``time`` (UTC ns) as in a Round."""
+    """What a usual round brought; ``seen_at`` as in a Round."""
 
-    time: int
+    seen_at: Moment
     script: Script
     numbers: list[Wire]
     readings: list[float | None]
     strange: dict[str, float]
 
     @property
+    def time(self) -> int:
+        """When the first reply left (UTC ns)."""
+        return self.seen_at.utc
+
+    @property
     def life(self) -> Life:
         """What the device says of how long it runs."""
         numbers = self.numbers
         found = [numbers[place] if place >= 0 else None for place in self.script.life]
-        return Life(self.time, *[value if isinstance(value, int) else None for value in found])
+        return Life(self.seen_at.steady, *[value if isinstance(value, int) else None for value in found])
 
 
 class Routine:
@@ -113,7 +118,7 @@ class Routine:
                 raise
             self._miss()
             return None
-        if not replay.is_usual:
+        if not replay.is_usual or replay.seen_at is None:
             self._miss()
             return None
         self._misses_count = 0
@@ -160,7 +165,7 @@ class Replay:
         self._script = script
         self._routine = routine
         self._at = 0
-        self.seen_at = 0
+        self.seen_at: Moment | None = None
         self.is_usual = True
         self.numbers: list[Wire] = []
 

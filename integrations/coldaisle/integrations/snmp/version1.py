@@ -5,7 +5,7 @@ again, so that callers see the exceptions of version 2 in its place.
 """
 
 from coldaisle.integrations.snmp.ber import Varbind
-from coldaisle.integrations.snmp.channel import Reply
+from coldaisle.integrations.snmp.channel import Moment, Reply
 from coldaisle.integrations.snmp.errors import ErrorStatus
 from coldaisle.integrations.snmp.message import Request, prepare_read
 from coldaisle.integrations.snmp.tags import END_OF_MIB_VIEW, GET, NO_SUCH_INSTANCE
@@ -38,7 +38,7 @@ class Missing:
         varbinds = [found.get(place) or self._absent(place) for place in range(len(self._asked))]
         return Reply(varbinds, reply.received_at, reply.round_trip_seconds, reply.tries_count)
 
-    def nothing(self, received_at: int) -> Reply:
+    def nothing(self, received_at: Moment) -> Reply:
         """The reply when the device has none of the objects."""
         return Reply([self._absent(place) for place in range(len(self._asked))], received_at, 0.0)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from copy import copy
 
 from coldaisle.integrations.snmp.ber import Varbind
+from coldaisle.integrations.snmp.channel import Moment
 from coldaisle.integrations.snmp.decode import Columns, Decoded, Readings, decode_objects, decode_table
 from coldaisle.integrations.snmp.oid import encode_oid
 from coldaisle.integrations.snmp.poll import LIFE_OIDS, SYS_OBJECT_ID, Round
@@ -39,7 +40,7 @@ class SnmpReader:
         decode_objects(self._profile, decoded)
         for table, places in self._tables:
             decode_table(self._profile, table, _columns(places, rows), decoded)
-        found = Round(time, decoded)
+        found = Round(Moment(time, time), decoded)  # the lab has one clock
         return found.readings | self._rates.take(found.life, decoded.counts, found.readings)
 
 
