@@ -196,7 +196,11 @@ async def test_a_restart_between_two_usual_rounds_is_a_gap_in_the_rates(watched,
     assert (tags.GET, 0) in await device.poll()
 
 
-async def test_an_object_that_a_device_has_by_now_is_found_when_all_are_asked_for_again(watched, interfaces):
+@pytest.mark.parametrize("ago_seconds", [2 * RELEARN_SECONDS, -10 * 365 * 86_400])
+async def test_an_object_that_a_device_has_by_now_is_found_when_all_are_asked_for_again(
+    watched, interfaces, ago_seconds
+):
+    """What was learned by a clock that was years ahead is old, too."""
     memory = Memory()
     device = await watched(memory=memory)
     for _ in range(3):
@@ -204,7 +208,7 @@ async def test_an_object_that_a_device_has_by_now_is_found_when_all_are_asked_fo
     interfaces.update({BOOTS: (tags.INTEGER, 3)})
     for _ in range(2):
         assert (tags.GET, 0) not in await device.poll()
-    long_ago = time.time_ns() - int(2 * RELEARN_SECONDS * 1e9)
+    long_ago = time.time_ns() - int(ago_seconds * 1e9)
     memory.learn("switch-1", structs.replace(memory.of("switch-1"), learned_at=long_ago))
     assert (tags.GET, 0) in await device.poll()
     await device.poll()

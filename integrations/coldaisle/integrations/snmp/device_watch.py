@@ -185,7 +185,7 @@ class DeviceWatch:
     def _make_plan(self, profile: Profile) -> None:
         """The questions to ask, without those that were lately found to bring nothing."""
         known = self._memory.of(self._device.asset)
-        is_fresh = time.time_ns() - known.learned_at < RELEARN_SECONDS * 1e9 and known.profile == profile.name
+        is_fresh = not self._is_old(known, time.time_ns()) and known.profile == profile.name
         self._plan_without(profile, known.needless if is_fresh else frozenset())
 
     def _plan_without(self, profile: Profile, needless: frozenset[str]) -> None:
@@ -263,7 +263,8 @@ class DeviceWatch:
         return found.needless if is_whole and (is_old or found.needless != known.needless) else None
 
     def _is_old(self, known: Learned, moment: int) -> bool:
-        return moment - known.learned_at > RELEARN_SECONDS * 1e9
+        """Also when it was learned in the future: the clock was wrong then."""
+        return not 0 <= moment - known.learned_at <= RELEARN_SECONDS * 1e9
 
     def _restarted(self, life: Life) -> bool:
         before, self._life = self._life, life
