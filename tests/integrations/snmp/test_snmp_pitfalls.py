@@ -1,6 +1,7 @@
 """Every known way to read a right number wrongly, one test each: counters, clocks, indexes, scales, units."""
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -20,7 +21,7 @@ from coldaisle.integrations.snmp import (
 )
 from coldaisle.integrations.snmp.decode import Count, Decoded, columns_of, decode_objects, decode_table
 from coldaisle.integrations.snmp.device_watch import DeviceWatch
-from coldaisle.integrations.snmp.learned import Memory
+from coldaisle.integrations.snmp.learned import Learned, Memory
 from coldaisle.integrations.snmp.message import decode, encode
 from coldaisle.integrations.snmp.naming import row_names
 from coldaisle.integrations.snmp.plausible import compare
@@ -406,6 +407,22 @@ async def test_what_was_learned_survives_a_restart_of_the_agent(client, seen, tm
         "switch-1:Ethernet1-1",
         "switch-1:Ethernet1-2",
     }
+
+
+async def test_what_is_learned_while_a_thread_writes_is_kept_by_the_next(tmp_path):
+    """The file is a pipe, so that the writing lasts until it is read."""
+    file, many = tmp_path / "learned.json", "x" * 1_000_000
+    os.mkfifo(file.with_suffix(".partly"))
+    memory = Memory(file)
+    memory.learn("switch-1", Learned(many))
+    writing = asyncio.create_task(asyncio.to_thread(memory.save))
+    with await asyncio.to_thread(file.with_suffix(".partly").open, "rb") as pipe:
+        memory.learn("switch-2", Learned("arista"))
+        await asyncio.to_thread(pipe.read)
+    await writing
+    memory.save()
+    assert file.is_file()
+    assert Memory(file).of("switch-2").profile == "arista"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1}', b"\xff"])

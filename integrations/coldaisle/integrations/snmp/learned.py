@@ -45,8 +45,11 @@ class Memory:
 
     def save(self) -> None:
         """Write what changed, whole or not at all; a fault is logged, for all can be learned again."""
-        if self._path is not None and self._changed:
-            self._changed = not write_kept(self._path, self._known)
+        if self._path is None or not self._changed:
+            return
+        self._changed = False  # first: what is learned while a thread writes is for the next time
+        if not write_kept(self._path, self._known):
+            self._changed = True
 
 
 def renumbered(asset: str, known: Indexes, found: Indexes) -> list[AssetObserved]:
