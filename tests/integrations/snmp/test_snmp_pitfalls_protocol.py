@@ -22,6 +22,7 @@ from coldaisle.integrations.snmp.exchange import MAX_OWN_SOCKETS
 from coldaisle.integrations.snmp.message import decode, encode, encode_varbinds
 from coldaisle.integrations.snmp.oid import MAX_CACHED_OIDS, oid_text
 from coldaisle.integrations.snmp.peers import MAX_PEERS, MIN_TIMEOUT_SECONDS, Peers, PeerState
+from coldaisle.integrations.snmp.walk import MAX_MEAN_ROW_BYTES
 
 COLUMN = "1.3.6.1.2.1.2.2.1.10"
 UPTIME = "1.3.6.1.2.1.1.3.0"
@@ -62,6 +63,21 @@ async def test_what_was_learned_about_repetitions_survives_a_restart(table):
         async with SnmpClient(known=known) as second:
             await second.walk(target, COLUMN)
     assert asked[0].error_index == 7
+
+
+async def test_pitfall_rows_that_fill_a_datagram_each_end_a_walk_before_the_memory(client, scripted):
+    row = b"x" * 60_000
+    heard = []
+
+    def endless(data):
+        shell, _ = decode(data)
+        heard.append(len(row))
+        return [_reply(shell, [(encode_oid(f"{COLUMN}.{len(heard)}"), tags.OCTET_STRING, row)])]
+
+    device = await scripted(endless)
+    with pytest.raises(TooManyRows, match="bytes on average"):
+        await client.walk(Target("127.0.0.1", device.port), COLUMN, max_rows_count=20_000)
+    assert sum(heard) < 20_000 * MAX_MEAN_ROW_BYTES + 2 * len(row)
 
 
 async def test_pitfall_non_increasing_oids_stop_a_walk_unless_allowed_up_to_a_cap(client, scripted):

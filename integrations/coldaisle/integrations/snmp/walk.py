@@ -15,6 +15,11 @@ from coldaisle.integrations.snmp.target import Target
 
 _ENDS = ABSENT - {NULL}
 
+MAX_MEAN_ROW_BYTES = 256
+MIN_WALK_BYTES = 4_194_304
+"""A walk may bring this much in any case, and MAX_MEAN_ROW_BYTES for each row that it may have: a row of
+text can fill a datagram, and many of those the memory."""
+
 Trace = list[tuple[Request, list[Varbind]]]
 """Requests, each with what was answered, in the order asked."""
 
@@ -62,6 +67,7 @@ class Walk:
         self._target = target
         self._state = state
         self._max_rows_count = max_rows_count
+        self._left_bytes = max(MIN_WALK_BYTES, max_rows_count * MAX_MEAN_ROW_BYTES)
 
     @property
     def repetitions(self) -> int:
@@ -97,6 +103,9 @@ class Walk:
         self.replies_count += 1
         if sum([len(column.rows) for column in self._columns]) > self._max_rows_count:
             raise TooManyRows(f"{self._target!r} has more than {self._max_rows_count} rows")
+        self._left_bytes -= sum([_size_bytes(varbind) for varbind in reply.varbinds])
+        if self._left_bytes < 0:
+            raise TooManyRows(f"{self._target!r} has rows of more than {MAX_MEAN_ROW_BYTES} bytes on average")
         self.active = [column for column in columns if not column.ended]
         if len(varbinds) < repetitions * len(columns) and len(self.active) == len(columns):
             self._state.cut(repetitions, len(varbinds) // len(columns))  # there was room for more
@@ -107,6 +116,11 @@ class Walk:
         repetitions = self.repetitions
         self._state.repetitions = max(1, repetitions // 2)
         return repetitions > 1
+
+
+def _size_bytes(varbind: Varbind) -> int:
+    oid, _, value = varbind
+    return len(oid) + len(value) if isinstance(value, bytes) else len(oid)
 
 
 def take_reply(columns: list[Column], varbinds: list[Varbind]) -> None:
