@@ -152,6 +152,9 @@ class Canned(
     """Every service; remembers the requests that it was sent."""
 
     run: playbooks_pb2.Run = field(default_factory=canned_run)
+    rack: assets_pb2.Asset = field(default_factory=lambda: canned_rack(1))
+    alert: alerts_pb2.Alert = field(default_factory=canned_alert)
+    refusal: str = "no unit can help"
     healthy: bool = True
     requests: list = field(default_factory=list)
     watches: int = 0
@@ -160,7 +163,7 @@ class Canned(
         self.requests.append(request)
         if request.name != "assets/rack-a01":
             refuse(context, grpc.StatusCode.NOT_FOUND, f"there is no asset {request.name!r}", "NOT_FOUND")
-        return canned_rack(1)
+        return self.rack
 
     def ListAssets(self, request, context):
         self.requests.append(request)
@@ -172,11 +175,11 @@ class Canned(
         )  # fmt: skip
 
     def GetAlert(self, request, context):
-        return canned_alert()
+        return self.alert
 
     def ListAlerts(self, request, context):
         self.requests.append(request)
-        return alerts_pb2.ListAlertsResponse(alerts=[canned_alert()], total_size=1, revision=HEAD)
+        return alerts_pb2.ListAlertsResponse(alerts=[self.alert], total_size=1, revision=HEAD)
 
     def AcknowledgeAlert(self, request, context):
         self.requests.append(request)
@@ -210,7 +213,7 @@ class Canned(
     def RunPlaybook(self, request, context):
         self.requests.append(request)
         if request.playbook != "playbooks/boost-cooling":
-            refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "no unit can help", "NO_PLAN")
+            refuse(context, grpc.StatusCode.FAILED_PRECONDITION, self.refusal, "NO_PLAN")
         return self.run
 
     def ApproveRun(self, request, context):

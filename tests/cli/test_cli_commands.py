@@ -47,6 +47,51 @@ def test_nothing_is_coloured_off_a_terminal(cli, command, form):
     assert ESCAPE not in ran.out + ran.err
 
 
+HOSTILE = "x\x1b[2J\x1b]0;owned\x07\r\nroot# \x9b31m\x7f\u202egnp\u2028"
+UNSEEN = set(HOSTILE) - set("x[2J]0;owned\nroot# 31mgnp")
+
+
+@pytest.mark.parametrize("form", ["table", "wide", "json", "jsonl", "yaml", "name"])
+@pytest.mark.parametrize(
+    "command",
+    [["get", "assets", "rack-a01"], ["replay"],
+     ["describe", "asset", "rack-a01"], ["describe", "alert", "a-1"], ["describe", "run", "r-1"]],
+)  # fmt: skip
+def test_text_of_a_device_never_reaches_the_terminal_as_a_command(cli, command, form):
+    cli.canned.rack.name = f"assets/{HOSTILE}"
+    cli.canned.rack.attributes[HOSTILE] = HOSTILE
+    cli.canned.alert.summary = cli.canned.run.reason = HOSTILE
+    cli.canned.run.plan.steps[0].asset = cli.canned.run.name = HOSTILE
+    cli.canned.rack.open_alerts.append("alerts/a-1")
+    ran = cli(*command, "-o", form)
+    assert ran.code == 0, ran.err
+    assert not UNSEEN & set(ran.out + ran.err)
+    if form in ("table", "wide", "name"):
+        assert not [line for line in ran.out.splitlines() if line.startswith("root#")]
+
+
+def test_a_machine_reads_the_text_of_a_device_as_it_is(cli):
+    cli.canned.rack.attributes["model"] = HOSTILE
+    for form, read in (("json", json.loads), ("jsonl", json.loads), ("yaml", yaml.safe_load)):
+        told = read(cli("get", "assets", "rack-a01", "-o", form).out)
+        assert told["attributes"]["model"] == HOSTILE
+
+
+def test_a_plan_to_approve_hides_no_step_behind_escapes(cli):
+    cli.canned.run.plan.steps[0].arguments_json = json.dumps({"value": HOSTILE})
+    ran = cli("playbook", "approve", "r-1", "--yes")
+    assert ran.code == 0, ran.err
+    assert "snmp.set" in ran.err
+    assert not UNSEEN & set(ran.out + ran.err)
+
+
+def test_an_error_of_the_server_is_text_and_no_command(cli):
+    cli.canned.refusal = HOSTILE
+    ran = cli("playbook", "run", "other", "--reason", "w")
+    assert ran.code == 6
+    assert not UNSEEN & set(ran.err)
+
+
 def test_as_of_reaches_the_server(cli):
     assert cli("get", "assets", "--as-of", "@17", "--filter", "kind=rack").code == 0
     assert cli.canned.requests[0].moment.as_of_revision == 17

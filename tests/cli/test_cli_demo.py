@@ -180,3 +180,11 @@ def test_the_story_is_told_and_proved(cli, tmp_path):
     ran = cli("demo", "--story", "--directory", str(tmp_path), "--keep", limit_seconds=300)
     assert ran.code == 0, ran.out + ran.err
     assert "The history proves every step" in ran.out
+
+
+def test_what_a_device_says_is_no_command_to_the_screen(make_run):
+    frame = busy_frame(make_run, 1)
+    frame.hall.alerts[0].summary = "down \x1b[2J\x1b]0;owned\x07"
+    text = "\n".join(line.plain for line in screen(frame, 140, 40))
+    assert "down  [2J ]0;owned" in text
+    assert "\x1b" not in text

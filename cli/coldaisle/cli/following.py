@@ -8,6 +8,7 @@ from coldaisle.cli import columns
 from coldaisle.cli.client import Client
 from coldaisle.cli.output import M, emit_lines, plain, yaml_text
 from coldaisle.cli.resuming import resumed
+from coldaisle.cli.telling import tell
 from coldaisle.cli.words import clock, named, number, short
 from coldaisle.v1.alerts_pb2 import Alert, WatchAlertsRequest
 from coldaisle.v1.common_pb2 import Event
@@ -94,6 +95,6 @@ def _print(item: M, form: str, line: Callable[[M], str], name: Callable[[M], str
         case "yaml":
             click.echo("---\n" + yaml_text(plain(item)), nl=False)
         case "name":
-            click.echo(name(item))
+            tell([name(item)])
         case _:
-            click.echo("".join(each if each.isprintable() else " " for each in line(item)))
+            tell([line(item)])

@@ -3,6 +3,7 @@
 from coldaisle.cli.columns import ALERTS, RUNS
 from coldaisle.cli.hall import LEGEND, Cooling, Hall, RackSpot, degrees, ramp_colour, symbol
 from coldaisle.cli.output import painted, table_lines
+from coldaisle.cli.telling import one_line
 from coldaisle.cli.words import short
 from coldaisle.v1.history_pb2 import State
 
@@ -36,7 +37,7 @@ def map_lines(hall: Hall, *, colour: bool) -> list[str]:
     for row, racks in hall.rows().items():
         names = "".join(f"{_place(rack, row):>8}" for rack in racks)
         values = "".join(_cell(rack, colour=colour) for rack in racks)
-        lines += [f"{short(row):<{_ROW_WIDTH}}{names}", f"{'':<{_ROW_WIDTH}}{values}"]
+        lines += [one_line(f"{short(row):<{_ROW_WIDTH}}{names}"), f"{'':<{_ROW_WIDTH}}{values}"]
     return [*lines, LEGEND] if lines else ["no racks are known"]
 
 
@@ -57,6 +58,6 @@ def cooling_line(unit: Cooling) -> str:
     share = f"{unit.cooling_percent:3.0f}" if unit.cooling_percent is not None else "  ?"
     lost = "" if unit.reached else "  DOES NOT ANSWER"
     return (
-        f"{unit.name:<10} supply {degrees(unit.supply_celsius)} °C   "
+        f"{one_line(unit.name):<10} supply {degrees(unit.supply_celsius)} °C   "
         f"set-point {degrees(unit.setpoint_celsius)} °C   cooling {share} %{lost}"
     )

@@ -10,6 +10,7 @@ import click
 from coldaisle.cli.errors import EXIT_CODE_MEANINGS, CliError, ExitCode
 from coldaisle.cli.lazy import CommandTable, LazyGroup, missing_module
 from coldaisle.cli.settings import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, Settings
+from coldaisle.cli.telling import tell
 from coldaisle.core.errors import ColdaisleError
 
 COMMANDS: CommandTable = {
@@ -156,6 +157,6 @@ def _report(error: Exception, *, debug: bool) -> int:
 
 
 def _say(cause: str, next_step: str) -> None:
-    click.echo(f"error: {cause}", err=True)
+    tell(f"error: {cause}".split("\n"), err=True)
     if next_step:
-        click.echo(f"next:  {next_step}", err=True)
+        tell([f"next:  {next_step}"], err=True)

@@ -5,6 +5,7 @@ Nothing here writes colour except ``painted``, and that only to a terminal and n
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,9 +16,15 @@ import click
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from coldaisle.cli.telling import one_line, tell
+
 M = TypeVar("M", bound=Message)
 
 _GAP = "  "
+
+# What JSON lets through unescaped and a terminal obeys or hides: DEL and C1, marks that turn text around,
+# line separators; and halves of characters, which no encoding takes.
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,14 @@ def emit(
     """Print an answer: ``document`` whole for json and yaml, its ``items`` one by one for the others."""
     match form:
         case "json":
-            click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False))
+            click.echo(json_text(plain(document), indent=2))
         case "yaml":
             click.echo(yaml_text(plain(document)), nl=False)
         case "jsonl":
             emit_lines(items)
         case "name":
             for item in items:
-                click.echo(name(item))
+                click.echo(one_line(name(item)))
         case _:
             shown = [column for column in columns if form == "wide" or not column.wide]
             width = shutil.get_terminal_size().columns if form == "table" and sys.stdout.isatty() else 0
@@ -64,7 +71,13 @@ def emit(
 def emit_lines(items: Iterable[Message]) -> None:
     """One JSON object a line, each line out at once."""
     for item in items:
-        click.echo(json.dumps(plain(item), ensure_ascii=False, separators=(",", ":")))
+        click.echo(json_text(plain(item), separators=(",", ":")))
+
+
+def json_text(value: object, indent: int | None = None, separators: tuple[str, str] | None = None) -> str:
+    """JSON in which every character can be seen: the others are escaped."""
+    text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def yaml_text(value: object) -> str:
@@ -72,13 +85,15 @@ def yaml_text(value: object) -> str:
     import yaml
 
     text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    if _UNSEEN.search(text):
+        text = yaml.safe_dump(value, sort_keys=False)  # all that is not ASCII is escaped
     return text
 
 
 def table_lines(columns: Sequence[Column[M]], items: Sequence[M]) -> list[str]:
     """Header and rows, each column as wide as its widest cell."""
     rows = [[column.title for column in columns]]
-    rows += [[_one_line(column.text(item)) for column in columns] for item in items]
+    rows += [[one_line(column.text(item)) for column in columns] for item in items]
     widths = [max(len(row[at]) for row in rows) for at in range(len(columns))]
     return [
         _GAP.join(
@@ -89,14 +104,9 @@ def table_lines(columns: Sequence[Column[M]], items: Sequence[M]) -> list[str]:
     ]
 
 
-def _one_line(text: str) -> str:
-    """Cells come from devices: no control character may reach the terminal."""
-    return "".join(each if each.isprintable() else " " for each in text)
-
-
 def note(text: str) -> None:
     """Something to know that is not data."""
-    click.echo(text, err=True)
+    tell([text], err=True)
 
 
 def note_position(position: int, form: str) -> None:

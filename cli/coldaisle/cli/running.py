@@ -16,6 +16,7 @@ from coldaisle.cli.errors import CliError, ExitCode
 from coldaisle.cli.following import run_line
 from coldaisle.cli.output import emit, note
 from coldaisle.cli.resuming import pause_seconds
+from coldaisle.cli.telling import tell
 from coldaisle.cli.words import NOTHING, named, short
 from coldaisle.v1.playbooks_pb2 import (
     ApproveRunRequest,
@@ -87,7 +88,7 @@ def playbook_lines(playbook: Playbook) -> list[str]:
 def print_run(run: Run, form: str, *, brief: bool = False) -> None:
     """Print a run; for a person the whole plan, or one line where it was just shown."""
     if form in ("table", "wide"):
-        click.echo(run_line(run) if brief else "\n".join(run_lines(run)))
+        tell([run_line(run)] if brief else run_lines(run))
     else:
         emit(form, run, [run], RUNS, lambda each: each.name)
 
@@ -112,7 +113,7 @@ def approve(client: Client, approval: Approval) -> Run:
             f"the plan of {short(name)} is {run.plan.hash}, not {approval.plan_hash}",
             f"read it again: coldaisle describe run {short(name)}",
         )
-    note("\n".join(run_lines(run)))
+    tell(run_lines(run), err=True)
     if not (approval.yes or approval.dry_run):
         _ask(f"Approve these {len(run.plan.steps)} steps of {short(name)}?", short(name))
     request = ApproveRunRequest(

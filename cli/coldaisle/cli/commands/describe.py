@@ -7,6 +7,7 @@ import click
 from coldaisle.cli import options
 from coldaisle.cli.moments import AsOf
 from coldaisle.cli.settings import Settings
+from coldaisle.cli.telling import tell
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -39,7 +40,7 @@ def show(settings: Settings, kind: str, name: str, as_of: AsOf | None, form: str
     with Client(settings) as client:
         found, lines = _told(client, kind, name, as_of)
     if form in ("table", "wide"):
-        click.echo("\n".join(lines))
+        tell(lines)
     else:
         emit(form, found, [found], (), lambda _: name)
 

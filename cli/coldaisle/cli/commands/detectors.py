@@ -5,6 +5,7 @@ import click
 from coldaisle.cli import options
 from coldaisle.cli.moments import AsOf
 from coldaisle.cli.settings import Settings
+from coldaisle.cli.telling import tell
 
 
 @click.command(short_help="Show how alerts are found: thresholds, versions, what learns and what is held.")
@@ -27,6 +28,6 @@ def detectors(settings: Settings, as_of: AsOf | None, form: str) -> None:
     with Client(settings) as client:
         found = client.call(client.detectors.GetDetector, GetDetectorRequest(moment=moment_of(as_of)))
     if form in ("table", "wide"):
-        click.echo("\n".join(detector_lines(found)))
+        tell(detector_lines(found))
     else:
         emit(form, found, [found], (), lambda each: f"@{each.configured_position}")

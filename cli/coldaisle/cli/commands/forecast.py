@@ -7,6 +7,7 @@ import click
 from coldaisle.cli import options
 from coldaisle.cli.settings import Settings
 from coldaisle.cli.spans import Span
+from coldaisle.cli.telling import tell
 
 if TYPE_CHECKING:
     from coldaisle.cli.client import Client
@@ -46,7 +47,7 @@ def forecast(
             found = _forecast(client, asset, metric, limit, horizon)
             lines, name = _forecast_lines(found), metric
     if form in ("table", "wide"):
-        click.echo("\n".join(lines))
+        tell(lines)
     else:
         emit(form, found, [found], (), lambda _: name)
 

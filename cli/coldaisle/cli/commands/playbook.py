@@ -5,6 +5,7 @@ import click
 from coldaisle.cli import options
 from coldaisle.cli.moments import AsOf
 from coldaisle.cli.settings import Settings
+from coldaisle.cli.telling import tell
 
 DEFAULT_WAIT_SECONDS = 600.0
 
@@ -58,7 +59,7 @@ def show(settings: Settings, name: str, form: str) -> None:
             client.playbooks.GetPlaybook, GetPlaybookRequest(name=named("playbooks", name))
         )  # fmt: skip
     if form in ("table", "wide"):
-        click.echo("\n".join(playbook_lines(found)))
+        tell(playbook_lines(found))
     else:
         emit(form, found, [found], (), lambda each: each.name)
 

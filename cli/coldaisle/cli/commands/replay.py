@@ -1,6 +1,5 @@
 """``coldaisle replay``: the hall as it was."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -49,7 +48,7 @@ def replay(settings: Settings, as_of: AsOf | None, expected: str, form: str) -> 
 
 def _print(state: "State", hall: "Hall", form: str) -> None:
     from coldaisle.cli.hall_text import hall_lines
-    from coldaisle.cli.output import colour_allowed, yaml_text
+    from coldaisle.cli.output import colour_allowed, json_text, yaml_text
 
     match form:
         case "table" | "wide":
@@ -60,7 +59,7 @@ def _print(state: "State", hall: "Hall", form: str) -> None:
             click.echo(yaml_text(_document(state, hall)), nl=False)
         case _:
             indent = 2 if form == "json" else None
-            click.echo(json.dumps(_document(state, hall), indent=indent, ensure_ascii=False))
+            click.echo(json_text(_document(state, hall), indent))
 
 
 def _document(state: "State", hall: "Hall") -> dict[str, object]:

@@ -5,6 +5,7 @@ import click
 from coldaisle.cli import options
 from coldaisle.cli.errors import ExitCode
 from coldaisle.cli.settings import Settings
+from coldaisle.cli.telling import tell
 
 
 @click.command(short_help="Show how the system itself is.")
@@ -27,7 +28,7 @@ def status(settings: Settings, form: str) -> int:
     with Client(settings) as client:
         found = client.call(client.system.GetStatus, GetStatusRequest())
     if form in ("table", "wide"):
-        click.echo("\n".join(status_lines(found, settings.server)))
+        tell(status_lines(found, settings.server))
     else:
         emit(form, found, [found], (), lambda each: settings.server)
     return ExitCode.OK if found.healthy else ExitCode.FAILED

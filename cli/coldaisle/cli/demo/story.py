@@ -14,6 +14,7 @@ from coldaisle.cli.demo.site import Site
 from coldaisle.cli.errors import CliError, ExitCode
 from coldaisle.cli.output import note
 from coldaisle.cli.paging import read_all
+from coldaisle.cli.telling import tell
 from coldaisle.v1.common_pb2 import Event
 from coldaisle.v1.history_pb2 import EventFilter, GetStateRequest, ListEventsRequest, State
 
@@ -84,7 +85,7 @@ def _unless_away(look: Callable[[], Seen | None]) -> Seen | None:
 def _tell(title: str, seen: Seen, clock: Clock) -> None:
     position = f"@{seen.position}" if seen.position else "-"
     by = f"  [{seen.actor}]" if seen.actor else ""
-    click.echo(f"+{clock.offset():6.1f}s  {position:>8}  {title:<13}  {seen.what}{by}")
+    tell([f"+{clock.offset():6.1f}s  {position:>8}  {title:<13}  {seen.what}{by}"])
 
 
 def _give_up(titles: list[str], clock: Clock) -> None:

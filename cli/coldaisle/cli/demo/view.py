@@ -9,6 +9,7 @@ from coldaisle.cli.columns import severity
 from coldaisle.cli.demo.show import Frame
 from coldaisle.cli.demo.site import FAULT
 from coldaisle.cli.hall import LEGEND, Cooling, Hall, HostLoad, RackSpot, degrees, ramp_colour, symbol
+from coldaisle.cli.telling import one_line
 from coldaisle.cli.words import short
 from coldaisle.v1.alerts_pb2 import Alert
 
@@ -26,6 +27,7 @@ def screen(frame: Frame, width: int, height: int) -> list[Text]:
     room = height - len(above) - len(below)
     lines = [*above, *_alerts(frame.hall, max(room, 2)), *below][:height]
     for line in lines:
+        line.plain = one_line(line.plain)  # rich lets escape sequences through
         line.truncate(width, overflow="ellipsis")
         line.no_wrap = True
     return lines
