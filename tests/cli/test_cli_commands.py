@@ -177,6 +177,22 @@ def test_a_wrong_token_is_4_and_the_servers_advice_is_the_next_step(cli):
     ]
 
 
+@pytest.mark.parametrize(
+    "content", [b"secret\nsecond line\n", b"sec\x01ret", b"\x00" * 10_000, b"secret" * 1_000, b"\xffsecret"]
+)
+def test_what_is_in_a_file_that_is_no_token_is_not_told(cli, content):
+    cli.token_file.write_bytes(content)
+    ran = cli("status")
+    assert ran.code == 4
+    assert "is no token file" in ran.err
+    assert "secret" not in ran.err
+    assert len(ran.err.splitlines()) == 2
+
+
+def test_a_token_file_that_never_ends_is_refused(cli):
+    assert cli("--token-file", "/dev/zero", "status").code == 4
+
+
 def test_a_server_that_is_away_is_9(cli):
     ran = cli("--server", "127.0.0.1:1", "status")
     assert ran.code == 9

@@ -92,16 +92,29 @@ def _metadata(token_file: Path | None) -> Metadata:
     """The call credentials. A missing default file is no error: the server will say what it wants."""
     path = token_file or default_token_file()
     try:
-        token = path.read_bytes()[:MAX_TOKEN_BYTES].decode("ascii").strip()
+        with path.open("rb") as file:
+            found = file.read(MAX_TOKEN_BYTES + 1)
     except FileNotFoundError as error:
         if token_file is None:
             return ()
         raise CliError(f"there is no token file {path}", "correct --token-file", ExitCode.REFUSED) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise CliError(
-            f"cannot read the token file {path}: {error}", "correct --token-file", ExitCode.REFUSED
+            f"cannot read the token file {path}: {error.strerror}", "correct --token-file", ExitCode.REFUSED
         ) from error
-    return (("authorization", f"Bearer {token}"),)
+    return (("authorization", f"Bearer {_token(found, path)}"),)
+
+
+def _token(found: bytes, path: Path) -> str:
+    """The one line of a token file. What else is in a file may be secret too, and is not told."""
+    text = found.decode("ascii", "replace").strip()
+    if len(found) > MAX_TOKEN_BYTES or not (text.isascii() and text.isprintable()):
+        raise CliError(
+            f"{path} is no token file: a token is one line of printable ASCII",
+            "correct --token-file",
+            ExitCode.REFUSED,
+        )
+    return text
 
 
 def _channel(settings: Settings) -> grpc.Channel:
