@@ -88,7 +88,7 @@ class NonIncreasingOid(SnmpError):  # noqa: N818 - named for the situation
 
 
 class TooManyRows(SnmpError):  # noqa: N818 - named for the situation
-    """Raised when a walk reached its cap of rows or bytes; walk a smaller subtree or raise the cap of rows."""
+    """Raised when a walk reached its cap of rows or bytes: walk a smaller subtree, or raise the cap."""
 
 
 class SecurityReport(SnmpError):  # noqa: N818 - named for the situation
