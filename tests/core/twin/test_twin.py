@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import networkx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from coldaisle.core.events import Fact
 from coldaisle.core.events import types as t
 from coldaisle.core.twin import Twin, fold, state_hash
 from coldaisle.core.twin.fold import MAX_ENDED_ALERTS
-from coldaisle.core.twin.graph import Relations
+from coldaisle.core.twin.graph import Relations, dependency_graph
 from coldaisle.core.twin.runs import MAX_PAST_RUNS
 
 EVIDENCE = t.Evidence("limit", 28.0, 27.0, "a limit", 5)
@@ -195,6 +196,31 @@ def test_assets_that_depend_on_each_other_are_no_dependents_of_their_own() -> No
     relations = Relations(fold(Twin(), [fact(n, link) for n, link in enumerate(links, start=1)]).assets)
     assert relations.dependents("a") == ["b"]
     assert relations.dependents("a", "b") == []
+
+
+_ids = st.integers(0, 8).map(lambda n: f"a-{n}")
+_links = st.builds(t.AssetLinked, _ids, st.sampled_from(["powered_by", "depends_on", "located_in"]), _ids)
+
+
+@given(st.lists(_links, max_size=30), st.lists(_ids, min_size=1, max_size=3, unique=True))
+def test_dependents_are_the_descendants_that_networkx_finds(
+    links: list[t.AssetLinked], asked: list[str]
+) -> None:
+    assets = fold(Twin(), [fact(n, link) for n, link in enumerate(links, start=1)]).assets
+    graph = dependency_graph(assets)
+    descendants = {each for one in asked if one in graph for each in networkx.descendants(graph, one)}
+    assert Relations(assets).dependents(*asked) == sorted(descendants.difference(asked))
+
+
+def test_the_dependency_graph_tells_what_its_edges_are() -> None:
+    links = [
+        t.AssetLinked("rack", "powered_by", "pdu", "feed", 2),
+        t.AssetLinked("rack", "located_in", "row"),
+    ]
+    graph = dependency_graph(fold(Twin(), [fact(n, link) for n, link in enumerate(links, start=1)]).assets)
+    assert list(graph.edges(data=True)) == [
+        ("pdu", "rack", {"kind": "powered_by", "group": "feed", "need": 2})
+    ]
 
 
 def test_the_hash_does_not_depend_on_the_process() -> None:

@@ -1,13 +1,34 @@
-"""How the assets of a twin hang together, seen from what is pointed at."""
+"""How the assets of a twin hang together: as a networkx graph, and indexed for the questions of a server."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from coldaisle.core.twin.model import Asset, Link
+
+if TYPE_CHECKING:
+    from networkx import DiGraph
 
 DEPENDENCY_EDGES = frozenset({"powered_by", "cooled_by", "connected_to", "runs_on", "depends_on"})
 
 Pointing = tuple[Link, str]
 """A link, and the asset that it is of."""
+
+
+def dependency_graph(assets: Mapping[str, Asset]) -> "DiGraph[str]":
+    """Dependencies for networkx's algorithms: an edge ``u -> v`` says that v needs u.
+
+    Containment is no dependency. Edges carry ``kind``, ``group`` and ``need``: half a kilobyte each, so it is
+    for analysis. A server asks :class:`Relations`.
+    """
+    from networkx import DiGraph  # 140 ms: only for those who ask
+
+    graph: DiGraph[str] = DiGraph()
+    graph.add_nodes_from(assets)
+    for asset in assets.values():
+        for link in asset.links:
+            if link.edge in DEPENDENCY_EDGES:
+                graph.add_edge(link.target, asset.id, kind=link.edge, group=link.group, need=link.need)
+    return graph
 
 
 class Relations:
