@@ -16,6 +16,7 @@ from coldaisle.core.store.cipher import new_store_key
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.server.kurrent.serve import kurrent_server
 from coldaisle.server.kurrent.settings import KurrentSettings
+from coldaisle.server.opening import own_runner_name
 from coldaisle.server.settings import load_settings
 from coldaisle.server.store_options import STORE_FILE
 from coldaisle.v1 import system_pb2
@@ -98,6 +99,22 @@ async def test_the_same_server_works_on_a_cluster_by_its_url(data, serving, agen
         async with serving(data, store=f"kurrentdb://127.0.0.1:{port}?Tls=false") as api:
             (again,) = await api.events("AlertOpened")
             assert again.id == opened.id
+
+
+def test_servers_on_a_cluster_have_names_of_their_own_that_stay_with_their_folders(tmp_path: Path) -> None:
+    """Two of one name took each step twice."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+    with own_runner_name(one) as first, own_runner_name(other) as second:
+        assert first != second
+        with (
+            pytest.raises(ConfigError, match="another server runs with the data folder"),
+            own_runner_name(one),
+        ):
+            pass
+    with own_runner_name(one) as again:
+        assert again == first
 
 
 def test_a_password_in_the_settings_is_refused(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
             ReactorRunner(store, reactor, snapshots)
             for reactor in (TemplateReactor(), Detector(), PolicyReactor())
         ]
-        runner = Runner(store, live, ActionRouter(hub), actor="runner/server")
+        runner = Runner(store, live, ActionRouter(hub), actor=opened.runner)
         for work in (*(reactor.run() for reactor in reactors), drive_runs(runner)):
             tasks.append(group.create_task(work))
         saves = [live.save, *(reactor.save for reactor in reactors)]

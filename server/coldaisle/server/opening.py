@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,12 +11,13 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from coldaisle.core.errors import ConfigError
+from coldaisle.core.errors import ConfigError, StoreLocked
 from coldaisle.core.store import EventStore
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.backup_check import require_whole
 from coldaisle.core.store.chain_keys import load_or_make_chain_keys
 from coldaisle.core.store.cipher import StoreKey, load_store_key, store_key_from_environment
+from coldaisle.core.store.lock import lock
 from coldaisle.core.store.snapshots import Snapshots, SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.server.store_options import CHAIN_KEY_FILE, STORE_FILE
@@ -25,20 +27,28 @@ if TYPE_CHECKING:
     from coldaisle.server.settings import ServeSettings
 
 
+RUNNER_FILE = "runner"
+NAME_BYTES = 4
+
+
 class Opened(Struct, frozen=True):
-    """A store ready for work. ``history`` also has what was archived; ``name`` holds no secret."""
+    """A store ready for work. ``history`` also has what was archived; ``name`` holds no secret.
+
+    ``runner`` is what this server calls itself where it drives runs: no other server on the store does.
+    """
 
     store: EventStore
     history: EventStore | ArchivedHistory
     snapshots: Snapshots | None
     name: str
+    runner: str
 
 
 @contextlib.asynccontextmanager
 async def open_history(serve: "ServeSettings", folder: Path) -> AsyncIterator[Opened]:
     """The history as long as the block runs."""
     url = _cluster(serve)
-    async with _open_cluster(url, serve) if url else _open_file(serve, folder) as opened:
+    async with _open_cluster(url, serve, folder) if url else _open_file(serve, folder) as opened:
         yield opened
 
 
@@ -50,14 +60,37 @@ async def _open_file(serve: "ServeSettings", folder: Path) -> AsyncIterator[Open
     max_bytes = serve.max_store_bytes or None
     async with SqliteStore(path, max_bytes=max_bytes, key=_store_key(serve), chain=chain) as store:
         await require_whole(store)
-        yield Opened(store, ArchivedHistory(store), SqliteSnapshots(store), str(path))
+        yield Opened(store, ArchivedHistory(store), SqliteSnapshots(store), str(path), "runner/server")
 
 
 @contextlib.asynccontextmanager
-async def _open_cluster(url: str, serve: "ServeSettings") -> AsyncIterator[Opened]:
+async def _open_cluster(url: str, serve: "ServeSettings", folder: Path) -> AsyncIterator[Opened]:
     """Integrity and encryption are then the cluster's; twin and reactors replay from its first event."""
-    async with open_cluster(url, serve.store_ca_file) as store:
-        yield Opened(store, store, None, without_secrets(url))
+    with own_runner_name(folder) as runner:
+        async with open_cluster(url, serve.store_ca_file) as store:
+            yield Opened(store, store, None, without_secrets(url), runner)
+
+
+@contextlib.contextmanager
+def own_runner_name(folder: Path) -> Iterator[str]:
+    """A name that stays with the data folder, held as long as the block runs.
+
+    A cluster, other than a file, does not keep two servers apart. Under one name each would take the other's
+    steps for its own, left by a crash: probe them while they are under way, and take them once more.
+    """
+    path = folder / RUNNER_FILE
+    try:
+        held = lock(path)
+    except StoreLocked as error:
+        raise ConfigError(
+            f"another server runs with the data folder {str(folder)!r}: stop it, or name another with --data"
+        ) from error
+    try:
+        if not path.exists():
+            path.write_text(f"runner/{secrets.token_hex(NAME_BYTES)}\n")
+        yield path.read_text().strip()
+    finally:
+        os.close(held)
 
 
 def open_cluster(url: str, ca_file: str = "") -> "KurrentStore":
