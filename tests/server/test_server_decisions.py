@@ -38,6 +38,24 @@ async def propose(api, **changes) -> playbooks_pb2.Run:
     return await api.call(api.playbooks.RunPlaybook, asking(**changes))
 
 
+async def test_a_reason_that_is_no_remark_is_refused(hall) -> None:
+    """The twin keeps the reasons of a thousand runs: a megabyte each would be a gigabyte."""
+    long = "x" * 2_001
+    assert (await hall.refused(hall.playbooks.RunPlaybook, asking(reason=long))).fields == ["reason"]
+    run = await propose(hall)
+    for method, request, field in [
+        (
+            hall.playbooks.ApproveRun,
+            playbooks_pb2.ApproveRunRequest(plan_hash=run.plan.hash, note=long),
+            "note",
+        ),
+        (hall.playbooks.RejectRun, playbooks_pb2.RejectRunRequest(reason=long), "reason"),
+        (hall.playbooks.CancelRun, playbooks_pb2.CancelRunRequest(reason=long), "reason"),
+    ]:
+        request.name = run.name
+        assert (await hall.refused(method, request)).fields == [field]
+
+
 async def list_alerts(api, **request) -> alerts_pb2.ListAlertsResponse:
     return await api.call(api.alerts.ListAlerts, alerts_pb2.ListAlertsRequest(**request))
 

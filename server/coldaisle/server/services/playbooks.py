@@ -13,7 +13,7 @@ from coldaisle.core.twin import ENDED_RUN_STATES, Run, Twin
 from coldaisle.core.twin.model import Playbook
 from coldaisle.playbooks import decide, make_plan, read_playbook
 from coldaisle.server.convert import json_text, plan_message, run_message
-from coldaisle.server.deciding import chosen_id, record, recorded_before
+from coldaisle.server.deciding import checked_text, chosen_id, record, recorded_before
 from coldaisle.server.errors import InvalidRequest, NotFound
 from coldaisle.server.moments import Moments
 from coldaisle.server.paging import keep, page_of, parse_filter, resource_id
@@ -64,7 +64,7 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
         if run in twin.runs:
             return self._run_message(run)
         plan = _plan(twin, request, now)
-        body = decide.propose(twin, run, plan, request.reason)
+        body = decide.propose(twin, run, plan, checked_text(request.reason, "reason"))
         if request.validate_only:
             return playbooks_pb2.Run(plan=plan_message(plan), reason=request.reason)
         position = await record(self._store, body, request.request_id, now, expected=Expected.NO_STREAM)
@@ -114,21 +114,24 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
         """Approve the very plan whose hash is given."""
         if not request.plan_hash:
             raise InvalidRequest("plan_hash", "missing; give the hash of the plan that you read")
+        note = checked_text(request.note, "note")
         return await self._decide(
-            request, lambda run: decide.approve(run, request.plan_hash, time.time_ns(), request.note)
+            request, lambda run: decide.approve(run, request.plan_hash, time.time_ns(), note)
         )
 
     async def RejectRun(  # noqa: N802 - the API's name
         self, request: playbooks_pb2.RejectRunRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> playbooks_pb2.Run:
         """Turn the proposal down."""
-        return await self._decide(request, lambda run: decide.reject(run, request.reason))
+        reason = checked_text(request.reason, "reason")
+        return await self._decide(request, lambda run: decide.reject(run, reason))
 
     async def CancelRun(  # noqa: N802 - the API's name
         self, request: playbooks_pb2.CancelRunRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> playbooks_pb2.Run:
         """Stop the run before its next step."""
-        return await self._decide(request, lambda run: decide.cancel(run, request.reason))
+        reason = checked_text(request.reason, "reason")
+        return await self._decide(request, lambda run: decide.cancel(run, reason))
 
     async def WatchRun(  # noqa: N802 - the API's name
         self, request: playbooks_pb2.WatchRunRequest, context: "grpc.aio.ServicerContext[Any, Any]"
