@@ -56,6 +56,15 @@ async def test_a_reason_that_is_no_remark_is_refused(hall) -> None:
         assert (await hall.refused(method, request)).fields == [field]
 
 
+async def test_a_cancel_under_the_approvals_request_id_is_refused(hall) -> None:
+    """Answered as the approval was, it would pass for a cancel, and the run would go on."""
+    run, used = await propose(hall), str(uuid.uuid4())
+    approval = playbooks_pb2.ApproveRunRequest(name=run.name, plan_hash=run.plan.hash, request_id=used)
+    await hall.call(hall.playbooks.ApproveRun, approval)
+    cancel = playbooks_pb2.CancelRunRequest(name=run.name, reason="not now", request_id=used)
+    assert (await hall.refused(hall.playbooks.CancelRun, cancel)).fields == ["request_id"]
+
+
 async def list_alerts(api, **request) -> alerts_pb2.ListAlertsResponse:
     return await api.call(api.alerts.ListAlerts, alerts_pb2.ListAlertsRequest(**request))
 

@@ -38,12 +38,18 @@ async def record(
     return (await store.append(stream_of(body), [event], expected)).position
 
 
-async def recorded_before(store: EventStore, stream: str, request_id: str) -> bool:
-    """Whether this very request was recorded already. Looks at the newest page of a short stream."""
+async def recorded_before(store: EventStore, stream: str, request_id: str, kind: type[AnyEvent]) -> bool:
+    """Whether this very request was recorded already. Looks at the newest page of a short stream.
+
+    Raises InvalidRequest when another decision has its id: to answer as that one did would pass for success.
+    """
     if not request_id:
         return False
     wanted = request_event_id(request_id)
-    return any(event.id == wanted for event in await store.read_stream(stream, backwards=True))
+    types = [event.type for event in await store.read_stream(stream, backwards=True) if event.id == wanted]
+    if types and types != [kind.__name__]:
+        raise InvalidRequest("request_id", f"was that of a {types[0]}; take a new one for each decision")
+    return bool(types)
 
 
 def check_request_id(request_id: str) -> None:

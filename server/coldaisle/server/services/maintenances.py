@@ -75,7 +75,7 @@ class MaintenanceService(maintenances_pb2_grpc.MaintenanceServiceServicer):
         check_request_id(request.request_id)
         name, now = resource_id(request.name, "maintenances"), time.time_ns()
         body = MaintenanceEnded(name, checked_text(request.reason, "reason"))
-        repeated = await recorded_before(self._store, f"maintenance-{name}", request.request_id)
+        repeated = await recorded_before(self._store, f"maintenance-{name}", request.request_id, type(body))
         if repeated and (before := await self._message(name)) is not None:
             return before
         ending = _current(await self._moments.now(), name, now)

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import msgspec
 
-from coldaisle.core.events.types import AnyEvent, Plan, Scalar
+from coldaisle.core.events.types import AnyEvent, Plan, RunApproved, RunCancelled, RunRejected, Scalar
 from coldaisle.core.store import EventStore, Expected, LiveTwin
 from coldaisle.core.twin import ENDED_RUN_STATES, Run, Twin
 from coldaisle.core.twin.model import Playbook
@@ -24,6 +24,11 @@ FILTER_FIELDS = ("state", "playbook", "alert", "policy")
 _parameters_decoder = msgspec.json.Decoder(dict[str, Scalar])
 Decision = playbooks_pb2.ApproveRunRequest | playbooks_pb2.RejectRunRequest | playbooks_pb2.CancelRunRequest
 Make = Callable[[Run], AnyEvent]
+_KIND_OF: dict[type[Decision], type[AnyEvent]] = {
+    playbooks_pb2.ApproveRunRequest: RunApproved,
+    playbooks_pb2.RejectRunRequest: RunRejected,
+    playbooks_pb2.CancelRunRequest: RunCancelled,
+}
 
 
 class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
@@ -154,7 +159,7 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
     async def _decide(self, request: Decision, make: Make) -> playbooks_pb2.Run:
         """Decide on the run as it is now; refused when it changes meanwhile."""
         run = _run(await self._moments.now(), request.name)
-        if await recorded_before(self._store, f"run-{run.id}", request.request_id):
+        if await recorded_before(self._store, f"run-{run.id}", request.request_id, _KIND_OF[type(request)]):
             return self._run_message(run.id)
         body = make(run)
         if request.validate_only:

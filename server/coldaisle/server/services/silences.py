@@ -69,7 +69,7 @@ class SilenceService(silences_pb2_grpc.SilenceServiceServicer):
         check_request_id(request.request_id)
         name, now = resource_id(request.name, "silences"), time.time_ns()
         body = SilenceExpired(name, checked_text(request.reason, "reason"))
-        repeated = await recorded_before(self._store, f"silence-{name}", request.request_id)
+        repeated = await recorded_before(self._store, f"silence-{name}", request.request_id, type(body))
         if repeated and (before := await self._message(name)) is not None:
             return before
         ending = _current(await self._moments.now(), name, now)
