@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 from msgspec.structs import replace
 
 from coldaisle.agent.act import Actions
+from coldaisle.agent.clock import Clock
 from coldaisle.core.actions import ActionRequest, ActionResult
 from coldaisle.v1 import agent_pb2
 
@@ -22,7 +24,9 @@ class Bench:
         self.results: asyncio.Queue[agent_pb2.CommandResult] = asyncio.Queue()
         self.begun: asyncio.Queue[ActionRequest] = asyncio.Queue()
         self.go = asyncio.Event()
-        self.actions = Actions({"snmp": self.carry_out, "odd": self.fail}, self.results.put)
+        self.clock = Clock()
+        carriers = {"snmp": self.carry_out, "odd": self.fail}
+        self.actions = Actions(carriers, self.results.put, self.clock.age_seconds)
 
     async def carry_out(self, request: ActionRequest) -> ActionResult:
         await self.begun.put(request)
@@ -143,7 +147,7 @@ class Setpoint:
 async def test_the_way_back_outlives_a_lost_answer_and_a_second_attempt() -> None:
     """Without it, a verification that fails would leave the step in force."""
     results: asyncio.Queue[agent_pb2.CommandResult] = asyncio.Queue()
-    async with Actions({"snmp": Setpoint().carry_out}, results.put) as actions:
+    async with Actions({"snmp": Setpoint().carry_out}, results.put, Clock().age_seconds) as actions:
         for verb in ("perform", "probe", "perform"):
             await actions.take(command("run-1/a", verb=verb))
             assert json.loads((await results.get()).undo) == {"value": 24}
@@ -160,6 +164,22 @@ async def test_only_the_last_ways_back_are_remembered(monkeypatch: pytest.Monkey
             await actions.take(command(f"run-{number}/a"))
             await bench.results.get()
     assert list(bench.actions._undos) == ["run-1/a", "run-2/a"]
+
+
+async def test_a_command_that_lay_on_its_way_while_all_stood_still_is_not_carried_out() -> None:
+    """The server's clock is an hour ahead; an answer that took long, as all stood still, tells nothing."""
+    bench = Bench()
+    bench.go.set()
+    hour, second, now = 3_600 * 10**9, 10**9, time.time_ns()
+    bench.clock.compare(now + hour, now, taken_seconds=0.1)
+    bench.clock.compare(now, now, taken_seconds=100.0)
+    async with bench.actions as actions:
+        await actions.take(command("new", timeout_seconds=600, sent_unix_nano=now + hour))
+        assert (await bench.results.get()).outcome == DONE
+        await actions.take(command("old", timeout_seconds=5, sent_unix_nano=now + hour - 60 * second))
+        result = await bench.results.get()
+    assert (result.outcome, "given up since" in result.reason) == (NOT_DONE, True)
+    assert [bench.begun.get_nowait().id, bench.begun.empty()] == ["new", True]
 
 
 async def test_too_many_commands_are_refused_not_queued() -> None:

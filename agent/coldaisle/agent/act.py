@@ -5,6 +5,7 @@ A command whose outcome cannot be told is answered ``unknown``, never tried agai
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Self, assert_never
 import msgspec
 from msgspec.structs import replace
 
+from coldaisle.agent.clock import MAX_OFFSET_SECONDS
 from coldaisle.core.actions import ActionRequest, ActionResult, Outcome, Verb
 from coldaisle.core.errors import ColdaisleError
 from coldaisle.core.events.types import Argument
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 CarryOut = Callable[[ActionRequest], Awaitable[ActionResult]]
 Answer = Callable[[agent_pb2.CommandResult], Awaitable[None]]
+AgeSeconds = Callable[[int, int], float]
+"""How long ago (seconds) the server sent something; takes when, by its clock, and now (UTC ns)."""
 
 _MAX_RUNNING = 64
 _MAX_TIMEOUT_SECONDS = 600.0
@@ -35,9 +39,10 @@ _VERBS: dict[str, Verb] = {"perform": "perform", "probe": "probe", "undo": "undo
 class Actions:
     """An async context manager: commands run in its task group, ``answer`` receives each result."""
 
-    def __init__(self, carriers: Mapping[str, CarryOut], answer: Answer) -> None:
+    def __init__(self, carriers: Mapping[str, CarryOut], answer: Answer, age_seconds: AgeSeconds) -> None:
         self._carriers = carriers
         self._answer = answer
+        self._age_seconds = age_seconds
         self._running: set[tuple[str, str]] = set()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._undos: dict[str, dict[str, Argument]] = {}  # by the command's id, oldest first
@@ -57,10 +62,18 @@ class Actions:
         await self._group.__aexit__(kind, error, trace)
 
     async def take(self, command: agent_pb2.Command) -> None:
-        """Start a command; a repetition of one that runs is passed over, its answer is on the way."""
+        """Start a command; a repetition of one that runs is passed over, its answer is on the way.
+
+        So is one that lay in a socket while this process, or its machine, stood still.
+        """
         key = (command.command_id, command.verb)
         if key in self._running:
             logger.info("command repeated while it runs", extra={"command": command.command_id})
+            return
+        age_seconds = self._age_seconds(command.sent_unix_nano, time.time_ns())
+        if age_seconds > _timeout_seconds(command) + MAX_OFFSET_SECONDS:
+            old = _refused(command, f"it was sent {age_seconds:.0f} s ago and given up since")
+            await self._answer(result_message(command, old))
             return
         if len(self._running) >= _MAX_RUNNING:
             busy = _refused(command, "the agent is busy: try again")

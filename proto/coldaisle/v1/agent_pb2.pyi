@@ -266,6 +266,7 @@ class Command(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    SENT_UNIX_NANO_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """The run's step; a repetition carries the same id."""
     verb: _builtins.str
@@ -276,6 +277,10 @@ class Command(_message.Message):
     arguments: _builtins.bytes
     """The step's arguments, JSON object."""
     timeout_seconds: _builtins.float
+    sent_unix_nano: _builtins.int
+    """The server's clock; what lay on its way for longer than its timeout was given up since. 0 from a server
+    that does not say.
+    """
     def __init__(
         self,
         *,
@@ -285,10 +290,11 @@ class Command(_message.Message):
         asset: _builtins.str = ...,
         arguments: _builtins.bytes = ...,
         timeout_seconds: _builtins.float = ...,
+        sent_unix_nano: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "asset", b"asset", "command_id", b"command_id", "timeout_seconds", b"timeout_seconds", "verb", b"verb"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "asset", b"asset", "command_id", b"command_id", "sent_unix_nano", b"sent_unix_nano", "timeout_seconds", b"timeout_seconds", "verb", b"verb"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ asks it to probe; only where the probe says that nothing happened is the action 
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Annotated
 
@@ -189,6 +190,7 @@ def command_message(request: ActionRequest) -> agent_pb2.Command:
         asset=request.asset,
         arguments=msgspec.json.encode(request.arguments),
         timeout_seconds=request.timeout_seconds,
+        sent_unix_nano=time.time_ns(),
     )
 
 
