@@ -156,3 +156,9 @@ def test_every_builtin_playbook_explains_itself():
         assert all(
             parameter.description or not parameter.required for parameter in playbook.parameters.values()
         )
+
+
+def test_a_text_is_parsed_once():
+    """Each proposal, each list and each alert asks for the same few texts."""
+    text = builtin_playbooks()[0].text
+    assert read_playbook(text, "one.yaml") is read_playbook(text, "one.yaml")
