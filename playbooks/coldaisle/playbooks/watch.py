@@ -45,11 +45,14 @@ class Watch:
         self.condition = condition
         self.since = since
         self.deadline = since + round(condition.within_seconds * _SECOND)
+        self._assets = frozenset(condition.assets)
         self._series: dict[tuple[str, str], _Series] = {}
+        self._seen: set[str] = set()
+        self._beyond: set[tuple[str, str]] = set()  # the series whose last value is not within the bound
 
     def take(self, time: int, body: SamplesRecorded) -> None:
         """Take in one event; samples outside the watch's time and other assets' are passed over."""
-        if body.asset not in self.condition.assets or not self.since < time <= self.deadline:
+        if body.asset not in self._assets or not self.since < time <= self.deadline:
             return
         for name, value in zip(body.metrics, body.values, strict=False):
             if is_series_of(name, self.condition.metric):
@@ -60,11 +63,21 @@ class Watch:
         if before is not None and time <= before.time:
             return
         since = before.holding_since if before is not None else None
-        self._series[key] = _Series(value, time, (since or time) if self._within(value) else None)
+        self._seen.add(key[0])
+        if self._within(value):
+            self._series[key] = _Series(value, time, since or time)
+            self._beyond.discard(key)
+        else:
+            self._series[key] = _Series(value, time, None)
+            self._beyond.add(key)
 
     def _within(self, value: float | None) -> bool:
         above, below = self.condition.above, self.condition.below
         return value is not None and (above is None or value > above) and (below is None or value < below)
+
+    def holds(self) -> bool:
+        """As the verdict says, and cheaply: it is asked at each sample, of up to hundreds of assets."""
+        return not self._beyond and len(self._seen) == len(self._assets) and not self._too_short()
 
     def verdict(self) -> Verdict:
         """Where the condition stands after what was taken in."""
@@ -156,8 +169,8 @@ async def judge(store: EventStore, watch: Watch, after: int) -> tuple[int, Verdi
         for fact in decode_known(page.events):
             if isinstance(fact.body, SamplesRecorded):
                 watch.take(fact.time, fact.body)
-                if (verdict := watch.verdict()).holds:
-                    return fact.position, verdict
+                if watch.holds():
+                    return fact.position, watch.verdict()
         after = page.position
         if page.caught_up:
             return after, watch.verdict()
