@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,30 @@ def test_damage_inside_the_file_is_found_at_the_start(tmp_path: Path) -> None:
         assert len(gaps(opened)) == 1
 
 
+def test_what_could_not_be_deleted_hides_nothing_and_is_deleted_in_runs(
+    small_disk: Path, fill_disk: Callable[[Path], Path]
+) -> None:
+    with spool(small_disk, max_events=1) as opened:
+        opened.append([sample(number) for number in range(200)])
+        ballast = fill_disk(small_disk)
+        for acknowledged in range(1, 151):
+            opened.delete(acknowledged)
+        assert opened.size().events == 200
+        assert [batch.id for batch in opened.peek(0, 2)] == [151, 152]
+        ballast.unlink()
+        left = []
+        for acknowledged in (151, 152, 153):
+            opened.delete(acknowledged)
+            left.append(opened.size().events)
+        assert left == [136, 72, 47]
+
+
+def test_a_bound_that_cannot_be_one_is_none(tmp_path: Path) -> None:
+    with spool(tmp_path, max_events=3) as opened:
+        opened.respect(max_events=-1, max_bytes=-1)
+        assert opened.bounds == Bounds(3)
+
+
 def test_the_ids_of_a_new_spool_differ_from_those_of_the_one_moved_aside(tmp_path: Path) -> None:
     ids = set()
     for _ in range(2):
@@ -226,6 +251,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 _WRITER = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from coldaisle.agent.batches import Bounds
 from coldaisle.agent.spool import Spool

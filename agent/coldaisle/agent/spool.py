@@ -14,6 +14,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +31,9 @@ from coldaisle.core.events.types import GapRecorded
 logger = logging.getLogger(__name__)
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_MAX_DELETED_BATCHES = 64
+"""In one go, of those that were acknowledged while nothing could be deleted: each attempt costs as many."""
+
 _INSERT = "INSERT INTO batches (payload, bytes, events, telemetry, since, until) VALUES (?, ?, ?, ?, ?, ?)"
 # Telemetry before facts, the oldest first.
 _NEXT_TO_DROP = """
@@ -131,21 +136,25 @@ class Spool:
         """Forget a batch that the server has on disk, at the latest when the disk can be written again."""
         with self._lock:
             self._acknowledged.add(batch_id)
+            waiting = set(islice(self._acknowledged, _MAX_DELETED_BATCHES))
             try:
                 with self._connection:
                     self._connection.execute("BEGIN IMMEDIATE")
-                    gone = [self._delete(acknowledged) for acknowledged in self._acknowledged]
+                    gone = [self._delete(acknowledged) for acknowledged in waiting]
             except sqlite3.DatabaseError as error:
                 logger.warning("acknowledged batch not deleted yet", extra={"reason": str(error)})
                 return
-            self._acknowledged.clear()
+            self._acknowledged -= waiting
             self._events -= sum(events for events, _ in gone)
             self._bytes -= sum(size for _, size in gone)
 
     def respect(self, max_events: int, max_bytes: int) -> None:
-        """Keep future batches within the server's bounds; 0 is no bound."""
+        """Keep future batches within the server's bounds; 0 and what cannot be one is none."""
         events, size = self.bounds.max_events, self.bounds.max_bytes
-        self.bounds = Bounds(min(events, max_events or events), min(size, max_bytes or size))
+        self.bounds = Bounds(
+            min(events, max_events if max_events > 0 else events),
+            min(size, max_bytes if max_bytes > 0 else size),
+        )
 
     def size(self) -> SpoolSize:
         """What waits, in events and payload bytes."""
@@ -168,10 +177,11 @@ class Spool:
     # --- inside the lock ----------------------------------------------------------------------------------
 
     def _peek(self, after: int, limit: int) -> list[SpooledBatch]:
-        rows = self._connection.execute(
-            "SELECT id, payload, events FROM batches WHERE id > ? ORDER BY id LIMIT ?", (after, limit)
-        )
-        return [SpooledBatch(*row) for row in rows if row[0] not in self._acknowledged]
+        # Without a limit in SQL: what is acknowledged and could not be deleted must not hide what follows.
+        sql = "SELECT id, payload, events FROM batches WHERE id > ? ORDER BY id"
+        with closing(self._connection.execute(sql, (after,))) as rows:
+            waiting = (SpooledBatch(*row) for row in rows if row[0] not in self._acknowledged)
+            return list(islice(waiting, limit))
 
     def _delete(self, batch_id: int) -> tuple[int, int]:
         sql = "DELETE FROM batches WHERE id = ? RETURNING events, bytes"
