@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from coldaisle.agent.batches import Bounds, events_of
@@ -26,6 +28,22 @@ def log(number: int, text: str) -> Observation:
 def bodies(spool: Spool) -> list[AnyEvent]:
     events = [event for batch in spool.peek(0, 10**6) for event in events_of(batch.payload)]
     return [parse_body(event.type, event.data) for event in events]
+
+
+async def test_the_disk_is_written_while_every_thread_of_the_loop_waits_for_a_peer(tmp_path: Path) -> None:
+    written, answered = asyncio.Event(), threading.Event()
+    threads = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(threads)
+    waiting = threads.submit(answered.wait, 60)
+    with Spool(tmp_path / "spool.db", "edge", 10**8, Bounds(10)) as spool:
+        pipeline = Pipeline(spool, "edge", 0.01, written.set)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run())
+            await pipeline.emit(sample(1))
+            await written.wait()
+            assert not waiting.done()
+            answered.set()
+            await pipeline.close()
 
 
 async def test_what_was_queued_before_the_end_is_on_disk(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ class Pipeline:
             return
         try:
             while part := self._ring.first(_MAX_WRITE_EVENTS, _MAX_WRITE_BYTES):
-                await asyncio.to_thread(self._spool.append, part)
+                await self._spool.apart(self._spool.append, part)
                 self._ring.written(part)
                 _confirm(part)
                 self._report("")

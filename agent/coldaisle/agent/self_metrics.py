@@ -46,7 +46,7 @@ class SelfMetrics:
     async def sample(self) -> dict[str, float | None]:
         """The values now; None for what is not known."""
         size = self._spool.size()
-        oldest = await asyncio.to_thread(self._spool.oldest)
+        oldest = await self._spool.apart(self._spool.oldest)
         lag_seconds = max(0.0, (time.time_ns() - oldest) / _NANOSECONDS) if oldest else 0.0
         return {
             "agent_spool_bytes": size.bytes,

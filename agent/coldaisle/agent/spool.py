@@ -1,24 +1,26 @@
 """The agent's memory on disk: an SQLite file in which a row is a batch.
 
 What ``append`` returned from is on disk. Numbers of events and the batches that carry them commit
-together, so a crash leaves neither a hole nor a number used twice. All methods block: call them in a
-thread; a lock makes them safe to call from several.
+together, so a crash leaves neither a hole nor a number used twice. All methods but ``apart`` block, and
+``apart`` calls them in the spool's own thread; a lock makes them safe to call from several.
 
 Limits: payloads are bounded by ``max_bytes``. Beyond it the oldest telemetry is dropped, then the oldest
 facts, never what was handed out for sending, and a gap event says how much.
 """
 
+import asyncio
 import logging
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from msgspec import Struct
 
@@ -27,6 +29,8 @@ from coldaisle.agent.errors import SpoolUnwritable
 from coldaisle.agent.spool_file import open_or_replace, set_aside
 from coldaisle.core.events.envelope import Observation
 from coldaisle.core.events.types import GapRecorded
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +86,7 @@ class Spool:
         self._agent = agent
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "spool")
         self._loss = _Loss()
         self._handed_out = 0
         self._acknowledged: set[int] = set()
@@ -102,8 +107,16 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._thread.shutdown()
         with self._lock:
             self._connection.close()
+
+    async def apart(self, call: Callable[..., T], *arguments: object) -> T:
+        """What one of the methods below answers, called in the spool's own thread.
+
+        The loop's threads also look names up and ask slow peers: all of them may be waiting.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
 
     def append(self, observations: Sequence[Observation]) -> None:
         """Put observations on disk as batches; raises SpoolUnwritable when nothing was written."""

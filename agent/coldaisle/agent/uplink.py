@@ -161,7 +161,7 @@ class Uplink:
             )
         taken_seconds = asyncio.get_running_loop().time() - self._unacked[ack.batch_id]
         self.clock.compare(ack.sent_unix_nano, time.time_ns(), taken_seconds)
-        await asyncio.to_thread(self._spool.delete, ack.batch_id)
+        await self._spool.apart(self._spool.delete, ack.batch_id)
         del self._unacked[ack.batch_id]
         self._changed.set()
 
@@ -183,7 +183,7 @@ class Uplink:
         room = self._limits.window_batches - len(self._unacked)
         if room <= 0 or not self._spool.has_beyond(after):
             return ()
-        return await asyncio.to_thread(self._spool.peek, after, room)
+        return await self._spool.apart(self._spool.peek, after, room)
 
     async def _send_results(self, stream: Stream) -> None:
         while True:
