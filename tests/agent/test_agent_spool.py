@@ -227,6 +227,28 @@ def test_what_could_not_be_deleted_hides_nothing_and_is_deleted_in_runs(
         assert left == [136, 72, 47]
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_spool_is_opened_also_on_a_full_disk(
+    small_disk: Path, fill_disk: Callable[[Path], Path], is_killed: bool
+) -> None:
+    with spool(small_disk, max_events=1) as opened:
+        opened.append([sample(number) for number in range(5)])
+        files = {path: path.read_bytes() for path in small_disk.iterdir()}
+    if is_killed:
+        for path, content in files.items():
+            path.write_bytes(content)
+        (small_disk / "spool.db-shm").unlink()
+    ballast = fill_disk(small_disk)
+    with spool(small_disk, max_events=1) as opened:
+        assert sequences(opened) == [1, 2, 3, 4, 5]
+        with pytest.raises(SpoolUnwritable):
+            opened.append([sample(number) for number in range(500)])
+        ballast.unlink()
+        opened.append([sample(6)])
+        opened.delete(1)
+        assert sequences(opened) == [2, 3, 4, 5, 6]
+
+
 def test_a_bound_that_cannot_be_one_is_none(tmp_path: Path) -> None:
     with spool(tmp_path, max_events=3) as opened:
         opened.respect(max_events=-1, max_bytes=-1)

@@ -17,6 +17,7 @@ _PAGE_BYTES = 16_384
 
 _CHECKPOINT_BYTES = 4_194_304
 _APPLICATION_ID = 0x436C6473  # "Clds"
+_NO_ROOM = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS origin (
     one INTEGER PRIMARY KEY CHECK (one = 1), salt TEXT NOT NULL, next_sequence INTEGER NOT NULL
@@ -62,8 +63,20 @@ def set_aside(path: Path, reason: str) -> Path:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    try:
+        return _connect(path, "NORMAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _NO_ROOM:
+            raise
+    # A full disk has no room for the index of the WAL; who is alone with the file keeps it in memory. So what
+    # waits is sent, and what is collected waits in memory, where the agent would not start at all.
+    return _connect(path, "EXCLUSIVE")
+
+
+def _connect(path: Path, locking_mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
+        connection.execute(f"PRAGMA locking_mode = {locking_mode}")
         _prepare(connection)
     except BaseException:
         connection.close()
@@ -84,6 +97,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     [verdict] = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)
-    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    if application != _APPLICATION_ID:  # it is written also when it is the same, and the disk may be full
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
     connection.execute("INSERT INTO origin VALUES (1, ?, 1) ON CONFLICT DO NOTHING", (secrets.token_hex(8),))
