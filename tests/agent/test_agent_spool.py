@@ -249,6 +249,15 @@ def test_a_spool_is_opened_also_on_a_full_disk(
         assert sequences(opened) == [2, 3, 4, 5, 6]
 
 
+def test_a_spool_belongs_to_one_agent_at_a_time(tmp_path: Path) -> None:
+    with spool(tmp_path) as opened:
+        with pytest.raises(ConfigError, match=r"another agent runs.*agent\.data_dir"), spool(tmp_path):
+            pass
+        opened.append([sample(1)])
+    with spool(tmp_path) as opened:
+        assert sequences(opened) == [1]
+
+
 def test_a_bound_that_cannot_be_one_is_none(tmp_path: Path) -> None:
     with spool(tmp_path, max_events=3) as opened:
         opened.respect(max_events=-1, max_bytes=-1)

@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from coldaisle.agent.batches import Batch, Bounds, Origin, batches_of
 from coldaisle.agent.errors import SpoolUnwritable
-from coldaisle.agent.spool_file import open_or_replace, set_aside
+from coldaisle.agent.spool_file import open_or_replace, set_aside, take_folder
 from coldaisle.core.events.envelope import Observation
 from coldaisle.core.events.types import GapRecorded
 
@@ -97,11 +97,16 @@ class Spool:
         self.dropped_count = 0
 
     def __enter__(self) -> Self:
-        with self._lock:
-            self._connection, found = open_or_replace(self.path)
-            self._load()
-            if found:
-                self._append_unreadable(found)
+        self._folder = take_folder(self.path)
+        try:
+            with self._lock:
+                self._connection, found = open_or_replace(self.path)
+                self._load()
+                if found:
+                    self._append_unreadable(found)
+        except BaseException:
+            os.close(self._folder)
+            raise
         return self
 
     def __exit__(
@@ -110,6 +115,7 @@ class Spool:
         self._thread.shutdown()
         with self._lock:
             self._connection.close()
+        os.close(self._folder)
 
     async def apart(self, call: Callable[..., T], *arguments: object) -> T:
         """What one of the methods below answers, called in the spool's own thread.

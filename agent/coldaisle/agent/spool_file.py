@@ -1,5 +1,6 @@
 """Opens the spool's file, and moves it aside when SQLite cannot read it. Nothing is ever deleted here."""
 
+import fcntl
 import logging
 import os
 import secrets
@@ -33,7 +34,6 @@ CREATE INDEX IF NOT EXISTS batches_by_worth ON batches (telemetry DESC, id);
 
 def open_or_replace(path: Path) -> tuple[sqlite3.Connection, Path | None]:
     """The spool at ``path``, made when it is not there, and where an unreadable one was moved to."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     moved = None
     try:
         return _open(path), None
@@ -44,6 +44,25 @@ def open_or_replace(path: Path) -> tuple[sqlite3.Connection, Path | None]:
     except sqlite3.DatabaseError as error:
         moved = set_aside(path, str(error))
     return _open(path), moved
+
+
+def take_folder(path: Path) -> int:
+    """A descriptor that holds the spool's folder until it is closed; raises ConfigError when another does.
+
+    Two agents would give their events the same numbers and take each other's place at the server.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(folder)
+        raise ConfigError(
+            f"cannot use {path.parent}: another agent runs with it; stop it, or correct agent.data_dir"
+        ) from error
+    except OSError as error:  # some network file systems have no locks
+        logger.warning("spool not locked", extra={"path": str(path.parent), "reason": str(error)})
+    return folder
 
 
 def set_aside(path: Path, reason: str) -> Path:
