@@ -6,6 +6,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
@@ -109,6 +110,42 @@ async def test_a_port_that_nobody_serves_is_named() -> None:
         await stream_to(9).__aenter__()
 
 
+@pytest.mark.parametrize("host", ["twins..example", "x" * 64 + ".example"])
+async def test_a_name_that_no_host_can_have_is_named(host: str) -> None:
+    with pytest.raises(StreamEnded, match=f"cannot connect to {host[:10]}"):
+        async with Stream(Endpoint(host, 1), (), 5.0, 1.0):
+            pass
+
+
+class Stuck(asyncio.Protocol):
+    """A server that lets everything be sent, and reads none of it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        largest = (2**31 - 1).to_bytes(4)
+        settings = b"\0\0\x06\4\0" + bytes(4) + b"\0\4" + largest
+        update = b"\0\0\4\x08\0" + bytes(4) + (2**31 - 65_536).to_bytes(4)
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(settings + update)
+        self.transport.pause_reading()
+
+
+async def test_a_stream_to_a_server_that_reads_nothing_leaves_no_socket_behind() -> None:
+    stuck = Stuck()
+    server = await asyncio.get_running_loop().create_server(lambda: stuck, "127.0.0.1", 0)
+    async with server, Stream(Endpoint("127.0.0.1", port_of(server)), (), 5.0, 0.1) as stream:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await stream.write(result(os.urandom(64 * MEGABYTE)))
+    await asyncio.sleep(0)
+    assert stream._call._transport.get_extra_info("socket").fileno() == -1
+    stuck.transport.close()
+
+
+def port_of(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
 def test_a_batch_keeps_its_bytes_and_gets_its_number() -> None:
     events = [agent_pb2.AgentEvent(id=bytes(16), type="SamplesRecorded", data=b"x" * 300)]
     payload = agent_pb2.EventBatch(events=events).SerializeToString()
@@ -124,6 +161,7 @@ def test_a_batch_keeps_its_bytes_and_gets_its_number() -> None:
         (b"14", b"", "the server ended the stream: UNAVAILABLE"),
         (b"16", b"no", "UNAUTHENTICATED: no; check agent.token_file"),
         (b"99", b"?", "status b'99': ?"),
+        (b"9" * 5000, b"?", "status b'999': ?"),
         (b"x", b"\xff%", "status b'x': \ufffd%"),
     ],
 )

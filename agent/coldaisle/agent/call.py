@@ -21,6 +21,7 @@ MAX_MESSAGE_BYTES = 4_194_304
 
 _PREFIX_BYTES = 5  # a flag for compression and four bytes of length before every message
 _OK = 0
+_MAX_STATUS_DIGITS = 3
 # The statuses of gRPC by their number.
 _STATUSES = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -137,9 +138,12 @@ class Call(asyncio.Protocol):
             await self._over.wait()
 
     def abort(self) -> None:
-        """Leave at once."""
+        """Leave at once; a server that reads nothing would keep what is unsent, and its socket, for ever."""
         self._end("left")
-        self._transport.close()
+        if self._is_paused:
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -201,6 +205,7 @@ class Call(asyncio.Protocol):
 
 def explained(status: bytes, message: bytes) -> str:
     """A status of gRPC as one line, with the next step where there is one."""
+    status = status[:_MAX_STATUS_DIGITS]
     number = int(status) if status.isdigit() else len(_STATUSES)
     name = _STATUSES[number] if number < len(_STATUSES) else f"status {status!r}"
     said = urllib.parse.unquote(message.decode("ascii", "replace"))

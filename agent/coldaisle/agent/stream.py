@@ -86,7 +86,7 @@ async def _connect(endpoint: Endpoint, seconds: float) -> Call:
             )
     except TimeoutError:
         raise StreamEnded(f"{place} did not accept a connection within {seconds:g} s") from None
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # no name of a host has an empty part, or one of 64 letters
         raise StreamEnded(f"cannot connect to {place}: {error}") from error
     secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
     if secured is not None and secured.selected_alpn_protocol() != "h2":
