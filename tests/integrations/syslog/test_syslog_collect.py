@@ -184,6 +184,20 @@ async def test_tcp_senders_wait_while_nothing_is_taken() -> None:
         assert receiver.lines() == [f"n {number}" for number in range(count)]
 
 
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's table of connections")
+async def test_the_kernel_asks_a_silent_sender_whether_it_is_still_there() -> None:
+    """Without that the place of one that lost its power is taken for ever."""
+    async with receiving() as receiver:
+        _, writer = await asyncio.open_connection(*receiver.tcp)
+        writer.write(b"<13>half a line\n<13>")
+        await receiver.until(lambda bodies: bool(bodies))
+        ours = f":{receiver.tcp[1]:04X}"
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        timers = [row[5] for row in rows if row[1].endswith(ours) and row[3] == "01"]
+        assert [timer.partition(":")[0] for timer in timers] == ["02"]  # keepalive, of proc(5)
+        writer.close()
+
+
 async def test_udp_lines_without_room_are_counted() -> None:
     async with receiving(max_pending_lines=10, receive_buffer_bytes=262_144) as receiver:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:

@@ -31,6 +31,11 @@ _DROP_CHECK_SECONDS = 1.0
 _LAST_FLUSH_SECONDS = 2.0
 _MAX_KEPT_BYTES = 512
 
+# Five minutes of silence, then four questions without an answer end a connection.
+_SILENCE_SECONDS = 300
+_ASK_SECONDS = 15
+_MAX_ASKED = 4
+
 Address = tuple[str, int]
 
 
@@ -170,6 +175,7 @@ class SyslogCollector:
             yield
             return
         listener = await _bind("tcp", self._config.tcp, socket.SOCK_STREAM)
+        _ask_silent_senders(listener)
         server = await asyncio.start_server(self._connection, sock=listener, limit=_READ_BYTES)
         self.tcp_address = listener.getsockname()[:2]
         try:
@@ -248,6 +254,19 @@ def _raise_buffer(receiver: socket.socket, wanted_bytes: int) -> None:
             "the kernel granted a smaller UDP buffer; raise net.core.rmem_max",
             extra={"wanted_bytes": wanted_bytes, "granted_bytes": granted},
         )
+
+
+def _ask_silent_senders(listener: socket.socket) -> None:
+    """Its connections have the kernel ask a silent sender whether it is still there.
+
+    One that lost its power says no goodbye, and nothing is sent to it: its place would be taken for ever.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", _SILENCE_SECONDS), ("TCP_KEEPINTVL", _ASK_SECONDS), ("TCP_KEEPCNT", _MAX_ASKED)
+    ):  # fmt: skip
+        if hasattr(socket, option):  # Linux's names; elsewhere the system's own times hold
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def _text(path: str) -> str:
