@@ -117,6 +117,32 @@ async def test_large_notifications_are_told_apart_without_keeping_them():
     assert kept_bytes < 2_000_000
 
 
+async def test_a_loss_does_not_end_before_it_began_when_the_clock_steps_back():
+    async with TrapListener("127.0.0.1", 0, max_queued_datagrams=1) as listening:
+        for _ in range(2):
+            listening.datagram_received(b"", ("127.0.0.1", 9))
+        assert listening.loss(NOW).body.since == NOW
+
+
+async def test_what_is_queued_at_the_end_is_still_emitted():
+    emitted, asked = [], asyncio.Event()
+
+    async def emit(observation):
+        if not asked.is_set():
+            asked.set()
+            await asyncio.Event().wait()
+        emitted.append(observation.body)
+
+    async with TrapListener("127.0.0.1", 0) as listening:
+        running = asyncio.create_task(listening.run(emit))
+        for number in range(3):
+            listening.datagram_received(encode_trap_v2("public", number, LINK_DOWN), ("127.0.0.1", 9))
+        await asked.wait()
+        running.cancel()
+        await asyncio.wait([running])
+    assert [type(body) for body in emitted] == [TrapReceived] * 3
+
+
 async def test_losses_reach_the_history(seen):
     async with asyncio.TaskGroup() as group:
         listening = TrapListener("127.0.0.1", 0, max_queued_datagrams=1, drops_check_seconds=0.01)

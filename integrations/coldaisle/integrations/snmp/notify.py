@@ -7,6 +7,7 @@ its event is on disk, so an unanswered one comes again. A repetition within a sh
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import socket
@@ -38,6 +39,8 @@ MAX_REJECTED_BYTES = 128
 
 DROPS_CHECK_SECONDS = 5.0
 REPETITION_SECONDS = 5.0
+LAST_SECONDS = 2.0
+"""For what is queued when the listener stops."""
 
 Address = tuple[str, int]
 
@@ -108,6 +111,7 @@ class TrapListener(asyncio.DatagramProtocol):
         self._queue: asyncio.Queue[_Received] = asyncio.Queue(max_queued_datagrams)
         self._max_queued_bytes = max_queued_bytes
         self._queued_bytes = 0
+        self._taken: Observation | None = None
         self._drops_check_seconds = drops_check_seconds
         self._transport: asyncio.DatagramTransport | None = None
         self._told_lost_count = 0
@@ -145,13 +149,16 @@ class TrapListener(asyncio.DatagramProtocol):
         return kernel_drops(self._socket()) if self._transport is not None else 0
 
     async def run(self, emit: Emit) -> None:
-        """Emit every notification, and every loss, until cancelled."""
+        """Emit every notification, and every loss, until cancelled; what is queued then is still emitted."""
         async with AsyncExitStack() as stack:
             if self._transport is None:
                 await stack.enter_async_context(self)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch_drops(emit))
-                group.create_task(self._drain(emit))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._watch_drops(emit))
+                    group.create_task(self._drain(emit))
+            finally:
+                await self._drain_last(emit)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """Queue one datagram, or count it as lost (asyncio calls this)."""
@@ -165,7 +172,8 @@ class TrapListener(asyncio.DatagramProtocol):
     def loss(self, now: int) -> Observation | None:
         """What was lost since this was last asked, None for nothing; ``now`` is UTC ns."""
         lost_count = self.dropped_in_queue_count + self.dropped_in_kernel_count
-        new_count, since = lost_count - self._told_lost_count, self._told_at
+        new_count = lost_count - self._told_lost_count
+        since = min(self._told_at, now)  # the clock may have stepped back
         self._told_lost_count, self._told_at = lost_count, now
         if new_count <= 0:
             return None
@@ -186,17 +194,35 @@ class TrapListener(asyncio.DatagramProtocol):
 
     async def _drain(self, emit: Emit) -> None:
         while True:
-            received = await self._queue.get()
-            self._queued_bytes -= len(received.data)
-            try:
-                observation = self._observed(received)
-            except (MalformedMessage, NotAuthentic) as error:
-                self.rejected_count += 1
-                raw = received.data[:MAX_REJECTED_BYTES].hex()
-                rejected = InputRejected(f"snmp-trap:{received.address[0]}", str(error), raw)
-                observation = Observation(received.time, rejected)
-            if observation is not None:
-                await emit(observation)
+            self._take(await self._queue.get())
+            await self._emit_taken(emit)
+
+    async def _drain_last(self, emit: Emit) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._emit_taken(emit)
+                for _ in range(self._queue.qsize()):  # no more than that: whoever floods us goes on
+                    self._take(self._queue.get_nowait())
+                    await self._emit_taken(emit)
+        left = self._queue.qsize() + (self._taken is not None)
+        if left:
+            _log.error("notifications lost at the end", extra={"count": left})
+
+    def _take(self, received: _Received) -> None:
+        self._queued_bytes -= len(received.data)
+        try:
+            self._taken = self._observed(received)
+        except (MalformedMessage, NotAuthentic) as error:
+            self.rejected_count += 1
+            raw = received.data[:MAX_REJECTED_BYTES].hex()
+            rejected = InputRejected(f"snmp-trap:{received.address[0]}", str(error), raw)
+            self._taken = Observation(received.time, rejected)
+
+    async def _emit_taken(self, emit: Emit) -> None:
+        """Forget what was taken only when it is emitted: who is cancelled here still emits it at the end."""
+        if self._taken is not None:
+            await emit(self._taken)
+            self._taken = None
 
     def _observed(self, received: _Received) -> Observation | None:
         """A new notification; None when there is nothing to record. Raises MalformedMessage, NotAuthentic."""
