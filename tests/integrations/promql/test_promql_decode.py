@@ -63,3 +63,12 @@ def test_credentials_do_not_reach_the_history() -> None:
 def test_a_query_needs_one_way_to_name_its_asset() -> None:
     with pytest.raises(msgspec.ValidationError, match="exactly one of asset and asset_label"):
         msgspec.convert({"metric": "m", "query": "q"}, PromqlQuery)
+
+
+def test_many_series_with_long_labels_are_cut_into_events_that_are_not_rejected() -> None:
+    readings = [Reading("site", f'm{{pod="{number:0>300}"}}', AT_NS, 1.0) for number in range(5_000)]
+    bodies = [observation.body for observation in group(readings)]
+    assert max(len(msgspec.json.encode(body)) for body in bodies) < 2**20
+    assert [name for body in bodies if isinstance(body, SamplesRecorded) for name in body.metrics] == [
+        reading.metric for reading in readings
+    ]

@@ -12,6 +12,9 @@ from coldaisle.core.events.types import SamplesRecorded
 from coldaisle.integrations.promql.config import PromqlQuery
 
 _NANOSECONDS = 1_000_000_000
+_MAX_EVENT_CHARACTERS = 131_072
+"""Of metrics' names with their labels: an event over 1 MiB would be rejected whole."""
+
 _MAX_TIME = (1 << 63) - 1
 """An event's time (UTC ns) has 64 bits."""
 
@@ -44,13 +47,26 @@ def parse_answer(query: PromqlQuery, result: object) -> list[Reading]:
 
 
 def group(readings: Iterable[Reading]) -> Iterator[Observation]:
-    """One event per asset, at the newest time that the server gave."""
+    """One event per asset, several where its names are long, at the newest time that the server gave."""
     by_asset: dict[str, list[Reading]] = {}
     for reading in readings:
         by_asset.setdefault(reading.asset, []).append(reading)
     for asset, found in by_asset.items():
-        metrics, values = tuple(r.metric for r in found), tuple(r.value for r in found)
-        yield Observation(max(r.time for r in found), SamplesRecorded(asset, metrics, values))
+        for part in _cut(found):
+            metrics, values = tuple(r.metric for r in part), tuple(r.value for r in part)
+            yield Observation(max(r.time for r in part), SamplesRecorded(asset, metrics, values))
+
+
+def _cut(readings: list[Reading]) -> Iterator[list[Reading]]:
+    part: list[Reading] = []
+    characters = 0
+    for reading in readings:
+        if part and characters >= _MAX_EVENT_CHARACTERS:
+            yield part
+            part, characters = [], 0
+        part.append(reading)
+        characters += len(reading.metric)
+    yield part
 
 
 def public_address(url: str) -> str:
