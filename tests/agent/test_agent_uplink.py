@@ -39,6 +39,7 @@ class Server(agent_pb2_grpc.AgentServiceServicer):
         self.beats: list[agent_pb2.Heartbeat] = []
         self.metadata: dict[str, str | bytes] = {}
         self.acks: int | None = None
+        self.refused_batches = 0
         self.withhold = False
         self.welcome = agent_pb2.Welcome(server_version="test")
         self.refusal: grpc.StatusCode | None = None
@@ -63,6 +64,9 @@ class Server(agent_pb2_grpc.AgentServiceServicer):
             kind = request.WhichOneof("message")
             if kind == "batch":
                 await self.note(self.batches, request.batch)
+                if self.refused_batches:
+                    self.refused_batches -= 1
+                    await context.abort(grpc.StatusCode.INTERNAL, "refused")
                 if self.acks is not None and self.acks <= 0:
                     self.acks = None
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
@@ -288,6 +292,17 @@ async def test_a_server_that_does_not_even_take_the_greeting_is_left(tmp_path: P
         server.close()
         for writer in writers:
             writer.close()
+
+
+async def test_a_server_that_ends_at_each_batch_is_asked_less_and_less_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with rig(tmp_path, structs.replace(FAST, max_retry_seconds=0.08)) as made:
+        made.server.refused_batches = 5
+        await made.append(range(2))
+        await made.drained()
+    waits = [fields["retry_seconds"] for fields in map(vars, caplog.records) if "retry_seconds" in fields]
+    assert max(waits) >= 0.04
 
 
 async def test_a_refused_agent_goes_on_trying(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

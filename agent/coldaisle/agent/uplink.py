@@ -89,8 +89,12 @@ class Uplink:
 
     async def run(self, take: TakeCommand) -> None:
         """Keep one stream open until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             reason = await self._attempt(take)
+            if loop.time() - began > self._limits.max_retry_seconds:
+                self._backoff.reset()
             wait_seconds = self._backoff.next_seconds()
             if (
                 self.is_connected or reason != self._last_reason
@@ -134,7 +138,6 @@ class Uplink:
         if answer.WhichOneof("message") != "welcome":
             raise StreamEnded("the server's first message is no welcome: is it a Coldaisle server?")
         self.is_connected = True
-        self._backoff.reset()
         welcome = answer.welcome
         bounds = {"max_batch_events": welcome.max_batch_events, "max_batch_bytes": welcome.max_batch_bytes}
         logger.info("server reached", extra={"server_version": welcome.server_version, **bounds})
@@ -161,6 +164,7 @@ class Uplink:
             )
         taken_seconds = asyncio.get_running_loop().time() - self._unacked[ack.batch_id]
         self.clock.compare(ack.sent_unix_nano, time.time_ns(), taken_seconds)
+        self._backoff.reset()  # not at the welcome: a server that ends on a batch would get it again at once
         await self._spool.apart(self._spool.delete, ack.batch_id)
         del self._unacked[ack.batch_id]
         self._changed.set()
