@@ -28,7 +28,7 @@ MAX_RAW_CHARACTERS = 4_096
 MAX_NAME_CHARACTERS = 200
 MAX_NEEDED_LINKS = 1_000_000
 """Of a redundant group; a number beyond 64 bits would fit no snapshot of the twin."""
-MAX_QUOTED_CHARACTERS = 4_096
+MAX_QUOTED_CHARACTERS = 8_192
 """Of what reactors quote, some of it several times: their answers must fit into events too."""
 MAX_AHEAD_SECONDS = 60
 """How far an agent's clock may be ahead of the server's. An event from further ahead happened now: else its
