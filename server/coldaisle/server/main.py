@@ -21,6 +21,7 @@ from coldaisle.core.templates import TemplateReactor
 from coldaisle.playbooks import PolicyReactor, Runner, is_wanted
 from coldaisle.server.access import Guard, load_token
 from coldaisle.server.actions import ActionRouter
+from coldaisle.server.collecting import collecting_seldom, set_state_apart
 from coldaisle.server.errors import ungrouped
 from coldaisle.server.hub import AgentHub
 from coldaisle.server.ingest import MAX_BATCH_BYTES
@@ -110,7 +111,7 @@ async def serve(settings: Settings, say: Say) -> None:
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[str]:
     """A whole server as long as the block runs; gives the address that it answers on."""
-    with ungrouped():
+    with ungrouped(), collecting_seldom():
         async with _running(settings) as address:
             yield address
 
@@ -134,7 +135,11 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
             for reactor in (TemplateReactor(), Detector(), PolicyReactor())
         ]
         runner = Runner(store, live, ActionRouter(hub), actor=opened.runner)
-        for work in (*(reactor.run() for reactor in reactors), drive_runs(runner)):
+        for work in (
+            *(reactor.run() for reactor in reactors),
+            drive_runs(runner),
+            set_state_apart(live, reactors),
+        ):
             tasks.append(group.create_task(work))
         saves = [live.save, *(reactor.save for reactor in reactors)]
         retainer = retainer_for(store, settings.retention, saves)
