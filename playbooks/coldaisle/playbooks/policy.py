@@ -15,6 +15,7 @@ from coldaisle.core.errors import ColdaisleError
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
 from coldaisle.core.events.types import AnyEvent, Plan, Policy
+from coldaisle.core.pieces import encode_in_pieces
 from coldaisle.core.reactor import Reaction, form_number
 from coldaisle.core.twin import Alert, Twin, fold
 from coldaisle.playbooks.errors import PlanError
@@ -58,7 +59,8 @@ class _State(Struct, frozen=True):
     last: dict[str, _Last]
 
 
-_encoder = msgspec.msgpack.Encoder()
+_DEPTH = 3
+"""The state, its twin, and that one's maps."""
 _decoder = msgspec.msgpack.Decoder(_State)
 
 
@@ -91,7 +93,7 @@ class PolicyReactor:
 
     def save(self) -> bytes:
         """See Remembering."""
-        return _encoder.encode(_State(self._policies, self._twin, self._last))
+        return encode_in_pieces(_State(self._policies, self._twin, self._last), _DEPTH)
 
     def load(self, data: bytes) -> None:
         """See Remembering."""

@@ -27,6 +27,7 @@ from coldaisle.core.detect.rates import Changes, Rates, is_counter, rate_name
 from coldaisle.core.detect.records import Floats, Singles
 from coldaisle.core.events import types as t
 from coldaisle.core.events.envelope import Fact
+from coldaisle.core.pieces import encode_in_pieces
 from coldaisle.core.reactor import Reaction, form_number
 
 
@@ -107,7 +108,7 @@ class Detector:
             self._changes.recent,
             self._habits.state,
         )
-        return saved.encoder.encode(state)
+        return encode_in_pieces(state, saved.DEPTH)
 
     def load(self, data: bytes) -> None:
         """See Remembering."""

@@ -47,7 +47,9 @@ class DetectorState(Struct, frozen=True):
     habits: HabitsState
 
 
-encoder = msgspec.msgpack.Encoder()
+DEPTH = 3
+"""The state, its parts, and their maps."""
+
 decoder = msgspec.msgpack.Decoder(DetectorState)
 
 

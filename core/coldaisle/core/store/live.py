@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from coldaisle.core.errors import StoreError
 from coldaisle.core.events.codec import decode
 from coldaisle.core.events.envelope import Fact, Recorded
+from coldaisle.core.pieces import encode_in_pieces
 from coldaisle.core.reactor import form_number
 from coldaisle.core.store.port import EventStore, Page, Step
 from coldaisle.core.store.replay import Paged
@@ -25,7 +26,8 @@ FOLD_MEANING = 2
 """Raise it when ``fold`` makes another twin of the same history; a change of the twin's fields needs none."""
 
 TWIN_SCHEMA = form_number(Twin, FOLD_MEANING)
-_encoder = msgspec.msgpack.Encoder()
+_DEPTH = 2
+"""The twin, and its maps."""
 _decoder = msgspec.msgpack.Decoder(Twin)
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ def advance(twin: Twin, page: Page) -> Twin:
 
 async def save_twin(snapshots: Snapshots, twin: Twin) -> None:
     """Keep the twin as a snapshot."""
-    data = await asyncio.to_thread(_encoder.encode, twin)
+    data = await asyncio.to_thread(encode_in_pieces, twin, _DEPTH)
     await snapshots.save_snapshot(TWIN_SNAPSHOT, twin.position, TWIN_SCHEMA, data)
 
 
