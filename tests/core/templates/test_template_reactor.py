@@ -18,6 +18,7 @@ from coldaisle.core.templates import TemplateReactor
 from coldaisle.core.templates.gravity import gravity
 from coldaisle.core.templates.minutes import MAX_HOST_TEMPLATES, NEW_ERRORS, QUIET_MINUTES, TOTAL
 from coldaisle.core.templates.reactor import MAX_NEW_TEMPLATES_A_MINUTE
+from coldaisle.core.twin import Twin, fold
 
 MINUTE = 60_000_000_000
 START = 28_000_000 * MINUTE
@@ -98,6 +99,19 @@ def test_zero_counts_are_samples_until_the_series_ends() -> None:
     assert found[:3] == [(1, 1.0), (2, 0.0), (3, 0.0)]
     assert found[-1] == (QUIET_MINUTES + 2, None)
     assert len(found) == QUIET_MINUTES + 2
+
+
+def test_the_series_of_a_template_that_retires_end() -> None:
+    """A flood of kinds of line retires them within minutes; each left a reading in the twin for ever."""
+    words = ["".join(chr(97 + n // 26**k % 26) for k in range(4)) for n in range(300)]
+    said = [lines(n / 50, f"same same {word} {word} {word}") for n, word in enumerate(words)]
+    facts = facts_of([*said, *(poll(7.5 + n) for n in range(QUIET_MINUTES + 5))])
+    reactions = TemplateReactor().react(facts)
+    retired = [r.body for r in reactions if isinstance(r.body, t.LogTemplateRetired)]
+    assert len(retired) > 100
+    told = [Fact(n, "s", n, r.cause.id, r.time or r.cause.time, 0, "test", None, None, r.body)
+            for n, r in enumerate(reactions, start=1)]  # fmt: skip
+    assert fold(Twin(), told).readings == {"host-a": {}}
 
 
 def test_a_clock_that_is_wrong_counts_when_its_lines_arrive() -> None:

@@ -32,12 +32,16 @@ class Counted(Struct):
 
 
 class HostMinutes(Struct):
-    """The open minute of a host; ``minute`` is -1 while it sleeps. ``actor`` is who reports its lines."""
+    """The open minute of a host; ``minute`` is -1 while it sleeps. ``actor`` is who reports its lines.
+
+    ``retired`` are series that were written and end with the open minute.
+    """
 
     actor: str
     minute: int = -1
     rarest: float = 0.0
     series: dict[str, Counted] = field(default_factory=dict)
+    retired: list[str] = field(default_factory=list)
 
     def add(self, minute: int, template: str, gravity: Gravity, rarity: float, is_new_error: bool) -> None:
         """Count a line. One of a minute that has closed counts in the open one: its clock is wrong."""
@@ -58,9 +62,11 @@ class HostMinutes(Struct):
             self.minute = closed + 1 if self.series and closed - self._last_minute <= QUIET_MINUTES else -1
 
     def forget(self, template: str) -> None:
-        """The template retired: end its series without a word."""
-        self.series.pop(f'{TOTAL}{{template="{template}"}}', None)
-        self.series.pop(f'{NEW_ERRORS}{{template="{template}"}}', None)
+        """The template retired: its series end, or what they were last would be told for ever."""
+        for metric in (f'{TOTAL}{{template="{template}"}}', f'{NEW_ERRORS}{{template="{template}"}}'):
+            counted = self.series.pop(metric, None)
+            if counted is not None and 0 <= self.minute <= counted.last_minute + QUIET_MINUTES + 1:
+                self.retired.append(metric)
 
     @property
     def _last_minute(self) -> int:
@@ -85,7 +91,8 @@ class HostMinutes(Struct):
 
     def _samples(self, asset: str) -> SamplesRecorded:
         """The minute's values; None once for each series that ends with it."""
-        values: dict[str, float | None] = {}
+        values: dict[str, float | None] = dict.fromkeys(self.retired)
+        self.retired = []
         for metric, counted in self.series.items():
             quiet = self.minute - counted.last_minute
             if quiet <= QUIET_MINUTES:

@@ -26,7 +26,7 @@ LEARNING_MINUTES = 1_440
 """How long every error is new, because everything is."""
 NEW_MINUTES = 60
 """How long a template counts as new."""
-REACTION_MEANING = 1
+REACTION_MEANING = 2
 """Raise it when the reactor answers otherwise from the same state."""
 LN_2 = 0.693147180559945
 
