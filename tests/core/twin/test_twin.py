@@ -1,9 +1,11 @@
 """The twin as a fold: from any cut it is the same, nothing given is changed, and its hash says so."""
 
+import hashlib
 import os
 import subprocess
 import sys
 
+import msgspec
 import networkx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -221,6 +223,22 @@ def test_the_dependency_graph_tells_what_its_edges_are() -> None:
     assert list(graph.edges(data=True)) == [
         ("pdu", "rack", {"kind": "powered_by", "group": "feed", "need": 2})
     ]
+
+
+@settings(deadline=None)
+@given(_histories)
+def test_the_hash_is_that_of_the_whole_twin_as_json(history: list[Fact]) -> None:
+    silence = t.SilenceCreated("s-ä", 0, 1 << 40, metric="\x00")
+    names = [t.AssetObserved(name, "rack") for name in ("\U0001f9ca", "\uffff", "ä", '"', "")]
+    for twin in (Twin(), fold(Twin(), [*history, *(fact(99, body) for body in (silence, *names))])):
+        whole = msgspec.json.encode(twin, order="deterministic")
+        assert state_hash(twin) == hashlib.sha256(whole).hexdigest()
+
+
+def test_the_hash_leaves_others_their_turn(count_steps) -> None:
+    """It goes by pieces, where the interpreter passes by: one call held up a whole server."""
+    twin = fold(Twin(), [fact(n, t.AssetObserved(f"rack-{n}", "rack")) for n in range(1, 500)])
+    assert count_steps(lambda: state_hash(twin)) > 500
 
 
 def test_the_hash_does_not_depend_on_the_process() -> None:

@@ -1,5 +1,6 @@
 """HistoryService: events as they were recorded, and the state that they add up to."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -72,7 +73,7 @@ class HistoryService(history_pb2_grpc.HistoryServiceServicer):
         twin = await self._moments.twin(request.moment)
         return history_pb2.State(
             revision=twin.position,
-            state_hash=state_hash(twin),
+            state_hash=await asyncio.to_thread(state_hash, twin),
             asset_count=len(twin.assets),
             link_count=sum(len(asset.links) for asset in twin.assets.values()),
             series_count=twin.series_count(),
