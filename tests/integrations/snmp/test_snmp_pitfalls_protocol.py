@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+import tracemalloc
 
 import pytest
 from msgspec import structs
 
 from coldaisle.integrations.snmp import (
+    MalformedMessage,
     NonIncreasingOid,
     Responder,
     SnmpClient,
@@ -78,6 +80,19 @@ async def test_pitfall_rows_that_fill_a_datagram_each_end_a_walk_before_the_memo
     with pytest.raises(TooManyRows, match="bytes on average"):
         await client.walk(Target("127.0.0.1", device.port), COLUMN, max_rows_count=20_000)
     assert sum(heard) < 20_000 * MAX_MEAN_ROW_BYTES + 2 * len(row)
+
+
+def test_pitfall_oids_that_fill_a_datagram_each_do_not_fill_the_memory():
+    """What was once translated is remembered, by number."""
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            with pytest.raises(MalformedMessage, match="over 640 octets"):
+                oid_text(encode_oid(f"1.3.{number}") + bytes(60_000))
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 5_000_000
 
 
 async def test_pitfall_non_increasing_oids_stop_a_walk_unless_allowed_up_to_a_cap(client, scripted):

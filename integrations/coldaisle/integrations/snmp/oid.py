@@ -10,6 +10,9 @@ from functools import lru_cache
 from coldaisle.integrations.snmp.errors import InvalidOid, MalformedMessage
 
 MAX_SUB_IDENTIFIER = 2**32 - 1
+MAX_OID_BYTES = 640
+"""128 sub-identifiers (RFC 2578 section 3.5) of 32 bits; a datagram has room for far longer ones."""
+
 MAX_CACHED_OIDS = 16_384
 _FIRST_LIMIT = MAX_SUB_IDENTIFIER + 80
 CONTINUES = bytes(byte & 0x80 for byte in range(256))
@@ -55,6 +58,8 @@ def oid_tuple(raw: bytes) -> tuple[int, ...]:
 
 def decode_arcs(raw: bytes) -> tuple[int, ...]:
     """Sub-identifiers of content octets (the first still holds two arcs); raises MalformedMessage."""
+    if len(raw) > MAX_OID_BYTES:
+        raise MalformedMessage(f"an OID has over {MAX_OID_BYTES} octets")
     if raw and raw[-1] & 0x80:
         raise MalformedMessage("an OID ends inside a sub-identifier")
     values = []
