@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import tracemalloc
+from contextlib import AsyncExitStack
 
 import pytest
 from msgspec import structs
@@ -12,11 +13,14 @@ from coldaisle.integrations.snmp import (
     NonIncreasingOid,
     Responder,
     SnmpClient,
+    SnmpError,
     SnmpTimeout,
     Table,
     Target,
     TooManyRows,
+    TooManySockets,
     encode_oid,
+    exchange,
     tags,
 )
 from coldaisle.integrations.snmp.channel import Counts
@@ -162,6 +166,50 @@ async def test_devices_share_one_socket_unless_they_want_their_own(client, table
         await client.get(structs.replace(target, has_own_socket=True), [UPTIME])
         assert len(ports) == 2
     assert MAX_OWN_SOCKETS < 1_024  # what a process may usually open
+
+
+async def test_devices_that_are_asked_no_more_keep_no_socket_from_others(
+    client, scripted, table, monkeypatch
+):
+    monkeypatch.setattr(exchange, "MAX_OWN_SOCKETS", 2)
+    async with AsyncExitStack() as stack:
+        devices = [await stack.enter_async_context(Responder(table)) for _ in range(4)]
+        targets = [Target("127.0.0.1", device.port, has_own_socket=True) for device in devices]
+        for target in targets:
+            assert (await client.get(target, [UPTIME]))[0][2] == 4711
+    silent = [await scripted(lambda data: []) for _ in range(3)]
+    targets = [Target("127.0.0.1", device.port, has_own_socket=True) for device in silent]
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(_silence(client, target)) for target in targets]
+    assert [task.result() for task in asking] == [SnmpTimeout, SnmpTimeout, TooManySockets]
+
+
+async def _silence(client, target):
+    try:
+        await client.get(structs.replace(target, timeout_seconds=0.5, retries=0), [UPTIME])
+    except SnmpError as error:
+        return type(error)
+
+
+async def test_a_device_with_its_own_socket_whose_name_changes_its_family_is_found(
+    client, table, monkeypatch
+):
+    """From version 4 of IP to 6: the socket of before cannot reach it."""
+    look = socket.getaddrinfo
+
+    def meaning(host, *arguments, **options):
+        return look(means if host == "pdu.example" else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", meaning)
+    means = "127.0.0.1"
+    async with Responder(table) as device:
+        target = Target("pdu.example", device.port, timeout_seconds=5.0, has_own_socket=True)
+        await client.get(target, [UPTIME])
+    with pytest.raises(SnmpTimeout):
+        await client.get(structs.replace(target, timeout_seconds=0.1, retries=0), [UPTIME])
+    means = "::1"
+    async with Responder(table, "::1", target.port):
+        assert (await client.get(target, [UPTIME]))[0][2] == 4711
 
 
 def test_the_first_wait_follows_the_device_within_bounds():

@@ -100,6 +100,11 @@ class Channel(asyncio.DatagramProtocol):
         self.transport = transport
         raise_receive_buffer(transport.get_extra_info("socket"), RECEIVE_BUFFER_BYTES)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for a reply."""
+        return not self._waiting
+
     async def run(self, errand: Errand, endpoint: Endpoint, waits: Waits) -> Reply:
         """All questions of an errand; returns the reply to the last. Raises SnmpError."""
         peer = ANYWHERE if self._anywhere else (endpoint[0], endpoint[1])

@@ -13,7 +13,7 @@ ColdaisleError
     ├── SecurityReport       a device refused the user, the key, the level or the time
     ├── NotAuthentic         a reply that may be another's
     ├── PrivacyUnavailable   encryption without its package
-    ├── TooManySockets       own sockets for too many devices
+    ├── TooManySockets       own sockets for too many devices at once
     ├── SocketUnavailable    a socket that the system does not give
     └── ProfileError         a device profile, or a metric that it does not describe
 """
@@ -112,7 +112,7 @@ class PrivacyUnavailable(SnmpError):  # noqa: N818 - named for the situation
 
 
 class TooManySockets(SnmpError):  # noqa: N818 - named for the situation
-    """Raised when too many devices ask for their own socket; let those that can share one."""
+    """Raised when too many devices use their own socket at once; let those that can share one."""
 
 
 class SocketUnavailable(SnmpError):  # noqa: N818 - named for the situation

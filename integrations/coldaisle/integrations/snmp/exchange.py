@@ -64,7 +64,8 @@ class Exchanges:
         self.peers = Peers(known)
         self._jitter = random.Random(seed)
         self._last_id = FIRST_REQUEST_ID + secrets.randbelow(LAST_REQUEST_ID - FIRST_REQUEST_ID)
-        self._channels: dict[int | Peer, Channel] = {}
+        self._channels: dict[int | tuple[int, Peer], Channel] = {}
+        """By address family; those of a device of its own by its address, too."""
         self._endpoints: dict[Peer, tuple[int, Endpoint]] = {}
         self._silent: set[Peer] = set()
         """Those of the endpoints that did not answer last: a name may mean another address by now."""
@@ -121,7 +122,7 @@ class Exchanges:
         peer = (target.host, target.port)
         known = self._endpoints.get(peer)
         family, endpoint = await self._resolve(target) if known is None or peer in self._silent else known
-        key = peer if target.has_own_socket or target.answers_from_elsewhere else family
+        key = (family, peer) if target.has_own_socket or target.answers_from_elsewhere else family
         channel = self._channels.get(key) or self._open(key, family, target.answers_from_elsewhere)
         return Asking(channel, endpoint, target, self.peers.state(peer))
 
@@ -166,9 +167,9 @@ class Exchanges:
         self._last_id = self._last_id + 1 if self._last_id < LAST_REQUEST_ID else FIRST_REQUEST_ID
         return self._last_id
 
-    def _open(self, key: int | Peer, family: int, anywhere: bool) -> Channel:
+    def _open(self, key: int | tuple[int, Peer], family: int, anywhere: bool) -> Channel:
         if len(self._channels) >= MAX_OWN_SOCKETS:
-            raise TooManySockets(f"more than {MAX_OWN_SOCKETS} devices want a socket of their own")
+            self._close_idle()
         channel = Channel(self.counts, self._take_id, anywhere)
         try:
             channel.connection_made(Datagrams(channel, family))
@@ -176,6 +177,14 @@ class Exchanges:
             raise SocketUnavailable(f"the system gives no socket: {error.strerror}") from error
         self._channels[key] = channel
         return channel
+
+    def _close_idle(self) -> None:
+        """Close the oldest socket of a device that is not asked now: it may be one that is asked no more."""
+        own = (key for key, channel in self._channels.items() if isinstance(key, tuple) and channel.is_idle)
+        idle = next(own, None)
+        if idle is None:
+            raise TooManySockets(f"more than {MAX_OWN_SOCKETS} devices want a socket of their own at once")
+        self._channels.pop(idle).transport.close()
 
     async def _resolve(self, target: Target) -> tuple[int, Endpoint]:
         """Where a target is by now; where it was, while its name does not resolve."""
