@@ -19,6 +19,7 @@ from coldaisle.integrations.snmp import (
     encode_oid,
     tags,
 )
+from coldaisle.integrations.snmp import rates as rates_module
 from coldaisle.integrations.snmp.decode import Count, Decoded, columns_of, decode_objects, decode_table
 from coldaisle.integrations.snmp.device_watch import DeviceWatch
 from coldaisle.integrations.snmp.learned import Learned, Memory
@@ -28,7 +29,7 @@ from coldaisle.integrations.snmp.plausible import compare
 from coldaisle.integrations.snmp.poll import plan_for, poll
 from coldaisle.integrations.snmp.profile import Metric, TableProfile
 from coldaisle.integrations.snmp.profile_files import profiles_in
-from coldaisle.integrations.snmp.rates import Life, Rates, ran_on, rate_between
+from coldaisle.integrations.snmp.rates import MAX_MISSING_SECONDS, Life, Rates, ran_on, rate_between
 
 IF, IFX = "1.3.6.1.2.1.2.2.1", "1.3.6.1.2.1.31.1.1.1"
 UPTIME = "1.3.6.1.2.1.1.3.0"
@@ -70,6 +71,23 @@ def count64(value, **more):
 
 
 # --- counters -------------------------------------------------------------------------------------------
+
+
+def test_pitfall_interfaces_that_come_and_go_are_forgotten():
+    """As those of containers do: an hour after it was read last, no counter of them is kept."""
+    rates = Rates()
+    for minute in range(600):
+        rates.take(life(minute * 60), {f"in@veth{minute}": count64(minute)}, {})
+    assert len(rates._counts) <= MAX_MISSING_SECONDS / 60 + 2
+
+
+def test_pitfall_counters_that_are_gone_take_no_place_from_those_that_are_read(monkeypatch):
+    monkeypatch.setattr(rates_module, "MAX_COUNTERS", 2)
+    rates = Rates()
+    for second in range(4):
+        rates.take(life(second), {f"in@veth{second}": count64(5), "in@eth0": count64(second * 100)}, {})
+    found = rates.take(life(4), {"in@eth0": count64(400)}, {})
+    assert list(found.values()) == [100.0]
 
 
 def test_pitfall_counter_wrap_is_counted_through_when_the_rate_is_possible():

@@ -16,6 +16,9 @@ from coldaisle.integrations.snmp.shared import Shared
 from coldaisle.integrations.snmp.tags import COUNTER32, UNSIGNED_MASKS
 
 MAX_COUNTERS = 200_000
+MAX_MISSING_SECONDS = 3_600.0
+"""How long a counter is remembered that a device no longer has: its table may only have been cut."""
+
 COUNTER32_RANGE = 2**32
 TICKS_RANGE = 2**32
 TICKS_PER_SECOND = 100.0
@@ -172,10 +175,12 @@ class Rates:
 
     def _remember(self, life: Life, counts: Mapping[str, Count]) -> None:
         last, self._life = self._life.time if self._life else 0, life
-        missing = self._counts.keys() - counts.keys()
-        self._older = {name: self._older.get(name, last) for name in missing}
-        kept = {name: self._counts[name] for name in missing} | dict(counts)
+        missing = {name: self._older.get(name, last) for name in self._counts.keys() - counts.keys()}
+        since = life.time - MAX_MISSING_SECONDS * 1e9
+        self._older = {name: read_at for name, read_at in missing.items() if read_at >= since}
+        kept = dict(counts) | {name: self._counts[name] for name in self._older}
         self._counts = dict(islice(kept.items(), MAX_COUNTERS))
+        self._older = {name: read_at for name, read_at in self._older.items() if name in self._counts}
 
 
 def _doubtful(
