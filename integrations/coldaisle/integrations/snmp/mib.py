@@ -108,7 +108,8 @@ def skeleton(symbols: Symbols, module: str, name: str) -> str:
 
 
 def _module_name(file: Path) -> str:
-    found = re.search(rb"([A-Za-z][\w-]*)\s+DEFINITIONS\s*::=\s*BEGIN", file.read_bytes())
+    # from the beginning of a word only: else a long one is read anew from each of its letters
+    found = re.search(rb"(?<![\w-])([A-Za-z][\w-]*)\s+DEFINITIONS\s*::=\s*BEGIN", file.read_bytes())
     if found is None:
         raise ProfileError(f"{file} is no MIB: it has no line with DEFINITIONS ::= BEGIN")
     return found[1].decode()
@@ -134,6 +135,8 @@ def _run_pysmi(module: str, folders: list[Path], documents: dict[str, str]) -> t
         status = compiler.compile(module, noDeps=True).get(module)
     except PySmiError as error:
         return "failed", str(error)
+    except RecursionError:
+        return "failed", "its names are made of each other in a circle, or a thousand deep"
     return str(status), str(getattr(getattr(status, "error", None), "msg", ""))
 
 

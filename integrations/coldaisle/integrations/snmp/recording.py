@@ -61,7 +61,7 @@ def read_rows(path: Path, skipped: Skipped | None = None) -> Iterator[Row]:
     parse = parse_walked if walked else parse_recorded
     with _open(path) as file:
         lines = _bounded(file, path)
-        for text in _joined(lines) if walked else lines:
+        for text in _joined(lines, path) if walked else lines:
             try:
                 row = parse(text)
             except (ValueError, InvalidOid) as error:
@@ -178,17 +178,21 @@ def _is_walk(path: Path) -> bool:
     raise ConfigError(f"{path}: not a recording; name it .snmprec or .snmpwalk, with or without .bz2")
 
 
-def _joined(lines: Iterable[str]) -> Iterator[str]:
+def _joined(lines: Iterable[str], path: Path) -> Iterator[str]:
     """Values that span lines, whole."""
-    whole = ""
+    parts: list[str] = []
+    size = 0
     for line in lines:
-        if whole and _WALKED.match(line):
-            yield whole
-            whole = line
-        else:
-            whole = f"{whole}\n{line}" if whole else line
-    if whole:
-        yield whole
+        if parts and _WALKED.match(line):
+            yield "\n".join(parts)
+            parts, size = [], 0
+        if parts or line:
+            parts.append(line)
+            size += len(line) + 1
+        if size > MAX_LINE_BYTES:
+            raise ConfigError(f"{path}: a value is over {MAX_LINE_BYTES} bytes; did snmpwalk -On print it?")
+    if parts:
+        yield "\n".join(parts)
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -198,8 +202,15 @@ def _open(path: Path) -> IO[bytes]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}; check the path") from error
 
 
+def _read(lines: IO[bytes], path: Path) -> bytes:
+    try:
+        return lines.readline(MAX_LINE_BYTES + 1)
+    except (OSError, EOFError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}; is it whole?") from error
+
+
 def _bounded(lines: IO[bytes], path: Path) -> Iterator[str]:
-    while line := lines.readline(MAX_LINE_BYTES + 1):
+    while line := _read(lines, path):
         if len(line) > MAX_LINE_BYTES:
             raise ConfigError(f"{path}: a line is over {MAX_LINE_BYTES} bytes; is it a recording?")
         yield line.decode("latin-1").rstrip("\r\n")
