@@ -212,6 +212,27 @@ async def test_a_device_with_its_own_socket_whose_name_changes_its_family_is_fou
         assert (await client.get(target, [UPTIME]))[0][2] == 4711
 
 
+class Slower(Responder):
+    """Answers after ``delay_seconds``."""
+
+    delay_seconds = 0.0
+
+    def send(self, datagram, address):
+        asyncio.get_running_loop().call_later(self.delay_seconds, super().send, datagram, address)
+
+
+async def test_pitfall_a_device_that_became_slower_is_not_asked_everything_twice_for_ever(client, table):
+    """Only the first question is put again before its answer comes."""
+    async with Slower(table) as device:
+        target = Target("127.0.0.1", device.port, timeout_seconds=10.0)
+        for _ in range(20):
+            await client.get(target, [UPTIME])
+        device.delay_seconds, before = MIN_TIMEOUT_SECONDS + 0.2, device.requests_count
+        for _ in range(3):
+            await client.get(target, [UPTIME])
+        assert device.requests_count - before == 1 + 3
+
+
 def test_the_first_wait_follows_the_device_within_bounds():
     state = PeerState()
     assert state.first_wait_seconds(3.0) == 3.0

@@ -67,6 +67,8 @@ class CommunityErrand:
         """Learn the round trip, and go on while requests follow."""
         if reply.tries_count == 1:
             self._asking.state.note_round_trip(reply.round_trip_seconds)
+        else:
+            self._asking.state.doubt_round_trip()
         return self._requests.take(reply)
 
 

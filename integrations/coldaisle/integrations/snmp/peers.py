@@ -72,6 +72,13 @@ class PeerState:
         self.variation_seconds += _VARIATION_GAIN * (late_seconds - self.variation_seconds)
         self.smoothed_seconds += _GAIN * (seconds - self.smoothed_seconds)
 
+    def doubt_round_trip(self) -> None:
+        """A later try was answered: wait for the first the whole timeout next, and learn from that.
+
+        Else a device that became slower would be asked everything twice, for ever.
+        """
+        self.smoothed_seconds = 0.0
+
     def first_wait_seconds(self, timeout_seconds: float) -> float:
         """How long to wait for a reply to the first try; the whole timeout while nothing is known."""
         if not self.smoothed_seconds:
