@@ -234,7 +234,13 @@ async def test_without_pysmi_the_command_names_what_to_install(tmp_path):
 
 
 async def test_discover_prints_a_table_and_an_inventory_that_the_agent_takes(device, tmp_path):
-    device.table.update({"1.3.6.1.2.1.1.5.0": (tags.OCTET_STRING, b"pdu-1.example.net")})
+    """Also from a device that pads its description with NUL, or would rule a terminal by it."""
+    device.table.update(
+        {
+            "1.3.6.1.2.1.1.5.0": (tags.OCTET_STRING, b"pdu-1.example.net"),
+            "1.3.6.1.2.1.1.1.0": (tags.OCTET_STRING, b"A PDU\x00\x00 \x1b[2J\x7f"),
+        }
+    )
     code, output, errors = await snmp(
         "discover", "127.0.0.0/30", "--port", str(device.port), "--timeout", "0.2", "--rate", "500"
     )

@@ -110,8 +110,10 @@ def _octets(varbind: Varbind) -> bytes:
 
 
 def _line(octets: bytes) -> str:
+    """What can stand in a line of a terminal and of a TOML file, which take no control characters."""
     text = octets.decode("utf-8", "replace")
-    return " ".join(text.split())[:MAX_LABEL_CHARACTERS]
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(shown.split())[:MAX_LABEL_CHARACTERS]
 
 
 def asset_names(devices: Iterable[Discovered]) -> Iterator[str]:
