@@ -28,6 +28,7 @@ from coldaisle.integrations.snmp.exchange import MAX_OWN_SOCKETS
 from coldaisle.integrations.snmp.message import decode, encode, encode_varbinds
 from coldaisle.integrations.snmp.oid import MAX_CACHED_OIDS, oid_text
 from coldaisle.integrations.snmp.peers import MAX_PEERS, MIN_TIMEOUT_SECONDS, Peers, PeerState
+from coldaisle.integrations.snmp.usm.engine import RemoteEngine
 from coldaisle.integrations.snmp.walk import MAX_MEAN_ROW_BYTES
 
 COLUMN = "1.3.6.1.2.1.2.2.1.10"
@@ -210,6 +211,19 @@ async def test_a_device_with_its_own_socket_whose_name_changes_its_family_is_fou
     means = "::1"
     async with Responder(table, "::1", target.port):
         assert (await client.get(target, [UPTIME]))[0][2] == 4711
+
+
+def test_pitfall_an_engine_id_that_a_device_no_longer_has_is_kept_for_nobody():
+    """One that makes a new id at each start fills no memory, and what moved to another device is no clone."""
+    peers = Peers()
+    for start in range(1_000):
+        peers.learn_engine(("10.0.0.1", 161), RemoteEngine(b"engine-%d" % start, 1, 0, 0.0))
+        peers.state(("10.0.0.1", 161)).engine = None  # as a report of an unknown engine leaves it
+    assert len(peers._owners) == 1
+    peers.learn_engine(("10.0.0.2", 161), RemoteEngine(b"engine-0", 1, 0, 0.0))
+    assert peers.take_duplicates() == []
+    peers.learn_engine(("10.0.0.3", 161), RemoteEngine(b"engine-0", 1, 0, 0.0))
+    assert [twin.second for twin in peers.take_duplicates()] == [("10.0.0.3", 161)]
 
 
 class Slower(Responder):

@@ -48,10 +48,11 @@ class Duplicate(Struct, frozen=True):
 
 @dataclass(slots=True)
 class PeerState:
-    """One device at one address."""
+    """One device at one address; ``engine_id`` is that of the engine found last, also when it is lost."""
 
     repetitions: int | None = None
     engine: RemoteEngine | None = None
+    engine_id: bytes = b""
     smoothed_seconds: float = 0.0
     variation_seconds: float = 0.0
     _discovering: asyncio.Lock | None = None
@@ -123,8 +124,10 @@ class Peers:
         return known
 
     def learn_engine(self, peer: Peer, engine: RemoteEngine) -> None:
-        """A device's engine was discovered."""
-        self.state(peer).engine = engine
+        """A device's engine was discovered; the id that it had before is free for another."""
+        state = self.state(peer)
+        self._disown(peer, state)
+        state.engine, state.engine_id = engine, engine.id
         owner = self._owners.setdefault(engine.id, peer)
         if owner != peer and (engine.id, peer) not in self._told and len(self._told) < MAX_DUPLICATES:
             self._told.add((engine.id, peer))
@@ -158,9 +161,11 @@ class Peers:
             self.learn_engine((known.host, known.port), engine)
 
     def _forget(self, peer: Peer) -> None:
-        gone = self._states.pop(peer)
-        if gone.engine is not None and self._owners.get(gone.engine.id) == peer:
-            del self._owners[gone.engine.id]
+        self._disown(peer, self._states.pop(peer))
+
+    def _disown(self, peer: Peer, state: PeerState) -> None:
+        if self._owners.get(state.engine_id) == peer:
+            del self._owners[state.engine_id]
 
 
 def _known(peer: Peer, state: PeerState, now: float, wall: int) -> KnownPeer:
