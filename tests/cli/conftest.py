@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
@@ -158,6 +159,7 @@ class Canned(
     healthy: bool = True
     requests: list = field(default_factory=list)
     watches: int = 0
+    run_losses: int = 0
 
     def GetAsset(self, request, context):
         self.requests.append(request)
@@ -220,7 +222,19 @@ class Canned(
         self.requests.append(request)
         return canned_run(playbooks_pb2.Run.STATE_APPROVED)
 
+    def WatchAlerts(self, request, context):
+        """One alert, and then nothing for as long as anybody waits."""
+        gone = threading.Event()
+        context.add_callback(gone.set)
+        yield alerts_pb2.WatchAlertsResponse(alert=self.alert, revision=request.resume_after_revision + 1)
+        gone.wait()
+
     def WatchRun(self, request, context):
+        """A watch breaks after the run as it stands, as often as ``run_losses`` says."""
+        if self.run_losses:
+            self.run_losses -= 1
+            yield playbooks_pb2.WatchRunResponse(run=self.run, revision=self.run.revision)
+            refuse(context, grpc.StatusCode.UNAVAILABLE, "going away", "STOPPING")
         self.run = canned_run(playbooks_pb2.Run.STATE_FAILED)
         self.run.steps[0].state = "succeeded"
         yield playbooks_pb2.WatchRunResponse(run=self.run, revision=HEAD)

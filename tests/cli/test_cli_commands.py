@@ -160,6 +160,14 @@ def test_events_are_followed_across_a_lost_connection(cli):
     assert ran.code == 1  # the canned server refuses the third stream
 
 
+def test_a_run_is_followed_across_lost_connections_until_it_ends(cli):
+    cli.canned.run_losses = 2
+    ran = cli("watch", "runs", "r-1")
+    assert ran.code == 0, ran.err
+    assert [line.split()[2] for line in ran.out.splitlines()] == ["proposed", "failed"]
+    assert "connection lost" in ran.err
+
+
 def test_what_is_not_there_is_3(cli):
     ran = cli("get", "assets", "rack-z99")
     assert ran.code == 3

@@ -28,6 +28,8 @@ from coldaisle.v1.telemetry_pb2_grpc import TelemetryServiceStub
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_TOKEN_BYTES = 4096
+KEEPALIVE_MILLISECONDS = 20_000
+KEEPALIVE_TIMEOUT_MILLISECONDS = 10_000
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
@@ -118,7 +120,17 @@ def _token(found: bytes, path: Path) -> str:
 
 
 def _channel(settings: Settings) -> grpc.Channel:
-    options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    options = [
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        # a watch waits without a deadline: a server that hangs, or is cut off, says nothing, not even that
+        ("grpc.keepalive_time_ms", KEEPALIVE_MILLISECONDS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLISECONDS),
+        (
+            "grpc.http2.ping_timeout_ms",
+            KEEPALIVE_TIMEOUT_MILLISECONDS,
+        ),  # of a ping that was under way already
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
     if settings.tls_ca is not None:
         try:
             certificates = settings.tls_ca.read_bytes()

@@ -101,6 +101,12 @@ ALERTS: tuple[Column[Alert], ...] = (
 )
 
 
+ENDED = frozenset(
+    {Run.STATE_SUCCEEDED, Run.STATE_FAILED, Run.STATE_REJECTED, Run.STATE_CANCELLED, Run.STATE_UNKNOWN}
+)
+"""States that a run never leaves."""
+
+
 def run_state(run: Run) -> str:
     """The state in a word; a plan that was only looked at has none."""
     if not run.state:

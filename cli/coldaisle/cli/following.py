@@ -55,9 +55,13 @@ def follow_samples(client: Client, asset: str, after: int, form: str) -> None:
 
 def follow_run(client: Client, run: str, form: str) -> None:
     """Print a run at each change, until it ends."""
-    request = WatchRunRequest(name=named("runs", run))
-    for answer in client.stream(client.playbooks.WatchRun, request):
-        _print(answer.run, form, run_line, lambda each: each.name)
+    request, seen = WatchRunRequest(name=named("runs", run)), 0
+    for answer in resumed(lambda _: client.stream(client.playbooks.WatchRun, request)):
+        if answer.revision > seen:  # opened again it begins with the run as it is
+            seen = answer.revision
+            _print(answer.run, form, run_line, lambda each: each.name)
+        if answer.run.state in columns.ENDED:
+            return
 
 
 def alert_line(alert: Alert) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import click
 
 from coldaisle.cli.client import Client
-from coldaisle.cli.columns import RUNS, run_state
+from coldaisle.cli.columns import ENDED, RUNS, run_state
 from coldaisle.cli.describing import grid, run_lines, section
 from coldaisle.cli.errors import CliError, ExitCode
 from coldaisle.cli.following import run_line
@@ -27,10 +27,6 @@ from coldaisle.v1.playbooks_pb2 import (
     Run,
     RunPlaybookRequest,
     WatchRunRequest,
-)
-
-ENDED = frozenset(
-    {Run.STATE_SUCCEEDED, Run.STATE_FAILED, Run.STATE_REJECTED, Run.STATE_CANCELLED, Run.STATE_UNKNOWN}
 )
 
 

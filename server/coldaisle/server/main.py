@@ -73,6 +73,7 @@ TOKEN_FILE = "token"
 STOP_GRACE_SECONDS = 2.0
 KEEPALIVE_MILLISECONDS = 20_000
 KEEPALIVE_TIMEOUT_MILLISECONDS = 10_000
+MIN_PING_MILLISECONDS = 10_000
 MAX_MESSAGE_BYTES = 2 * MAX_BATCH_BYTES
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SWITCH_SECONDS = 0.0001
@@ -173,6 +174,8 @@ def _server(
             # an agent whose machine is gone says nothing, not even that
             ("grpc.keepalive_time_ms", KEEPALIVE_MILLISECONDS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLISECONDS),
+            # who watches quiet alerts asks so whether we are there; by default that ends in a refusal
+            ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_MILLISECONDS),
         ),
     )
     agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentService(store, hub), server)
