@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from coldaisle.cli.errors import EXIT_CODE_MEANINGS
+from coldaisle.cli.main import run
 from coldaisle.v1 import playbooks_pb2
 
 ESCAPE = "\x1b"
@@ -144,6 +145,16 @@ def test_replay_draws_the_hall_and_names_its_state(cli):
     assert re.search(r"row-a +a01 +a02", told)
     assert "29.0^" in told
     assert "12" * 32 in told
+
+
+def test_replay_says_what_a_bound_keeps_out_of_the_picture(cli, monkeypatch, capsys):
+    monkeypatch.setattr("coldaisle.cli.hall.MAX_ASSETS", 3)
+    options = ["--server", cli.server, "--token-file", str(cli.token_file)]
+    assert run([*options, "replay"]) == 0
+    told = capsys.readouterr()
+    assert "a03" in told.out
+    assert "a04" not in told.out
+    assert "only 3 of 5 assets are shown" in told.err
 
 
 def test_another_state_than_expected_is_an_integrity_error(cli):

@@ -15,8 +15,8 @@ from coldaisle.cli.demo.show import Frame, plain_line
 from coldaisle.cli.demo.site import Site, lay_out
 from coldaisle.cli.demo.view import screen
 from coldaisle.cli.errors import CliError
-from coldaisle.cli.hall import RAMP, Cooling, Hall, HostLoad, RackSpot, degrees, ramp_colour, symbol
-from coldaisle.v1 import alerts_pb2, playbooks_pb2
+from coldaisle.cli.hall import RAMP, Cooling, Hall, HostLoad, RackSpot, degrees, picture, ramp_colour, symbol
+from coldaisle.v1 import alerts_pb2, assets_pb2, playbooks_pb2
 from coldaisle.v1.common_pb2 import Event
 
 STEP = {"id": "s1", "action": "snmp.set", "asset": "crac-1", "arguments": {"value": 14}}
@@ -180,6 +180,13 @@ def test_the_story_is_told_and_proved(cli, tmp_path):
     ran = cli("demo", "--story", "--directory", str(tmp_path), "--keep", limit_seconds=300)
     assert ran.code == 0, ran.out + ran.err
     assert "The history proves every step" in ran.out
+
+
+def test_assets_are_in_the_order_of_their_numbers_whatever_their_names_hold():
+    names = ["rack-10", "rack-2", "rack-1²3", "rack-٣"]
+    assets = [assets_pb2.Asset(name=f"assets/{name}", kind="rack") for name in names]
+    hall = picture(1, assets, (), ())
+    assert [rack.name for rack in hall.racks][-2:] == ["rack-٣", "rack-10"]
 
 
 def test_what_a_device_says_is_no_command_to_the_screen(make_run):

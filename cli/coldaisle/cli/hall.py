@@ -5,8 +5,8 @@ Pure but for ``read_hall``. ``replay`` and ``demo`` both draw this picture.
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from coldaisle.cli.client import Client
 from coldaisle.cli.columns import location
@@ -18,8 +18,8 @@ from coldaisle.v1.common_pb2 import Moment
 from coldaisle.v1.playbooks_pb2 import ListRunsRequest, Run
 
 INLET_METRIC = "inlet_temperature_celsius"
-MAX_ASSETS = 10_000
-MAX_ALERTS = 1_000
+MAX_ASSETS = 50_000
+MAX_ALERTS = 10_000
 MAX_RUNS = 100
 
 RAMP = (
@@ -69,7 +69,7 @@ class HostLoad:
 
 @dataclass(frozen=True, slots=True)
 class Hall:
-    """The picture, true at ``position``."""
+    """The picture, true at ``position``; ``left_out`` says what a bound kept out of it."""
 
     position: int
     racks: tuple[RackSpot, ...]
@@ -77,6 +77,7 @@ class Hall:
     hosts: tuple[HostLoad, ...]
     alerts: tuple[Alert, ...]
     runs: tuple[Run, ...]
+    left_out: tuple[str, ...] = ()
 
     def rows(self) -> dict[str, list[RackSpot]]:
         """Racks by row, both in the order of their names."""
@@ -101,7 +102,22 @@ def read_hall(client: Client, moment: Moment) -> Hall:
         ListAlertsRequest(moment=at, filter="state=open"), "alerts", MAX_ALERTS,
     )  # fmt: skip
     runs = read_all(client, client.playbooks.ListRuns, ListRunsRequest(moment=at), "runs", MAX_RUNS)
-    return picture(assets.revision, assets.assets, alerts.alerts, runs.runs)
+    hall = picture(assets.revision, assets.assets, alerts.alerts, runs.runs)
+    counts = {
+        "assets": (len(assets.assets), assets.total_size),
+        "open alerts": (len(alerts.alerts), alerts.total_size),
+        "runs": (len(runs.runs), runs.total_size),
+    }
+    return replace(hall, left_out=_left_out(counts))
+
+
+def _left_out(counts: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    """A line for each kind of which there is more than is shown."""
+    return tuple(
+        f"only {shown} of {total} {kind} are shown"
+        for kind, (shown, total) in counts.items()
+        if shown < total
+    )
 
 
 def picture(position: int, assets: Iterable[Asset], alerts: Iterable[Alert], runs: Iterable[Run]) -> Hall:
@@ -119,7 +135,7 @@ def picture(position: int, assets: Iterable[Asset], alerts: Iterable[Alert], run
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """``crac-2`` before ``crac-10``."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _rack(asset: Asset) -> RackSpot:

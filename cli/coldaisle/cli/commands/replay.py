@@ -32,12 +32,15 @@ def replay(settings: Settings, as_of: AsOf | None, expected: str, form: str) -> 
     """
     from coldaisle.cli.client import Client, moment_of
     from coldaisle.cli.hall import read_hall
+    from coldaisle.cli.output import note
     from coldaisle.v1.history_pb2 import GetStateRequest
 
     with Client(settings) as client:
         state = client.call(client.history.GetState, GetStateRequest(moment=moment_of(as_of)))
         hall = read_hall(client, moment_of(state.revision or as_of))
     _print(state, hall, form)
+    for line in hall.left_out:
+        note(line)
     if expected and not state.state_hash.startswith(expected.rstrip("…")):
         raise CliError(
             f"the state at @{state.revision} is {state.state_hash}, not {expected}",

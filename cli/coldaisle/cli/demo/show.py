@@ -75,6 +75,7 @@ def plain_line(frame: Frame) -> str:
         f"{len(inlets)}/{len(hall.racks)} racks, inlets {warmest}",
         f"{len(hall.alerts)} open alerts",
         f"waiting for approval: {waiting}" if waiting else "",
+        *hall.left_out,
         frame.trouble,
     ]
     return f"+{frame.up_seconds:.0f}s  " + "  ".join(part for part in parts if part)
