@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import grpc
 import pytest
@@ -273,13 +274,25 @@ class Cli:
     server: str
     token_file: Path
 
+    def into(self, *arguments: str, output: int | BinaryIO) -> Ran:
+        """With another output; a pipe is one that nobody reads."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "coldaisle.cli", *arguments],
+            env=self._environment(), stdout=output, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        if process.stdout is not None:
+            process.stdout.close()
+        with process:
+            assert process.stderr is not None
+            err = process.stderr.read().decode()
+        return Ran(process.returncode, "", err)
+
+    def _environment(self, **more: str) -> dict[str, str]:
+        told = {"COLDAISLE_SERVER": self.server, "COLDAISLE_TOKEN_FILE": str(self.token_file)}
+        return {**os.environ, **told, **more}
+
     def __call__(self, *arguments: str, limit_seconds: float = 60, **environment: str) -> Ran:
-        env = {
-            **os.environ,
-            "COLDAISLE_SERVER": self.server,
-            "COLDAISLE_TOKEN_FILE": str(self.token_file),
-            **environment,
-        }
+        env = self._environment(**environment)
         command = [sys.executable, "-m", "coldaisle.cli", *arguments]
         done = subprocess.run(
             command,

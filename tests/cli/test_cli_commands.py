@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -222,6 +223,40 @@ def test_wrong_usage_is_2(cli):
     assert cli("get", "nonsense").code == 2
     assert cli("get", "assets", "--as-of", "yesterday").code == 2
     assert cli("nonsense").code == 2
+
+
+BEYOND = "9" * 20
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["get", "events", f"@{BEYOND}"], ["get", "events", "@" + "9" * 5_000], ["events", "--after", BEYOND],
+     ["watch", "alerts", "--after", BEYOND], ["get", "assets", "--as-of", "@" + "9" * 5_000],
+     ["get", "assets", "--as-of", "0001-01-01T00:00+05:00"],
+     ["get", "assets", "--as-of", "9999-12-31T23:59-05:00"],
+     ["silence", "add", "--asset", "x", "--for", "1h", "--reason", "r", "--start", "+999999w"],
+     ["alert", "ack", "a-\udcff"], ["get", "assets", "--filter", "kind=\udcff"],
+     ["--server", "127.0.0.1", "status"], ["--server", "localhost:http", "status"],
+     ["--server", "127.0.0.1:72978", "status"], ["--server", ":7443", "status"],
+     ["--tls-ca", __file__ + ".none", "status"], ["--tls-ca", "/dev/null", "status"]],
+)  # fmt: skip
+def test_a_value_that_cannot_be_is_wrong_usage(cli, arguments):
+    ran = cli(*arguments)
+    assert ran.code == 2, ran.err
+    assert "report it" not in ran.err
+
+
+def test_the_reader_of_a_pipe_may_leave(cli):
+    for form in ("table", "json", "jsonl", "name"):
+        ran = cli.into("get", "assets", "-o", form, output=subprocess.PIPE)
+        assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_full_disk_is_said(cli):
+    with open("/dev/full", "wb") as full:
+        ran = cli.into("get", "assets", "-o", "json", output=full)
+    assert ran.code == 1
+    assert ran.err.splitlines()[1] == "next:  make room, or write elsewhere"
 
 
 def test_a_token_never_leaves_this_machine_in_clear(cli):

@@ -28,6 +28,8 @@ from coldaisle.v1.telemetry_pb2_grpc import TelemetryServiceStub
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_TOKEN_BYTES = 4096
+MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
+MAX_PORT = 2**16 - 1
 KEEPALIVE_MILLISECONDS = 20_000
 KEEPALIVE_TIMEOUT_MILLISECONDS = 10_000
 
@@ -119,7 +121,19 @@ def _token(found: bytes, path: Path) -> str:
     return text
 
 
+def _certificates(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            found = file.read(MAX_CERTIFICATES_BYTES)
+    except OSError as error:
+        raise CliError(f"cannot read {path}: {error.strerror}", "correct --tls-ca", ExitCode.USAGE) from error
+    if b"-----BEGIN CERTIFICATE-----" not in found:
+        raise CliError(f"there is no certificate in {path}", "name a PEM file with --tls-ca", ExitCode.USAGE)
+    return found
+
+
 def _channel(settings: Settings) -> grpc.Channel:
+    _require_address(settings.server)
     options = [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         # a watch waits without a deadline: a server that hangs, or is cut off, says nothing, not even that
@@ -132,13 +146,8 @@ def _channel(settings: Settings) -> grpc.Channel:
         ("grpc.http2.max_pings_without_data", 0),
     ]
     if settings.tls_ca is not None:
-        try:
-            certificates = settings.tls_ca.read_bytes()
-        except OSError as error:
-            raise CliError(f"cannot read {settings.tls_ca}: {error}", "correct --tls-ca") from error
-        return grpc.secure_channel(
-            settings.server, grpc.ssl_channel_credentials(certificates), options=options
-        )
+        credentials = grpc.ssl_channel_credentials(_certificates(settings.tls_ca))
+        return grpc.secure_channel(settings.server, credentials, options=options)
     if not is_loopback(settings.server):
         raise CliError(
             f"{settings.server} is not on this machine: the token would travel in clear",
@@ -148,9 +157,19 @@ def _channel(settings: Settings) -> grpc.Channel:
     return grpc.insecure_channel(settings.server, options=options)
 
 
+def _require_address(server: str) -> None:
+    """Say what is wrong with HOST:PORT; gRPC would take the port modulo 65,536."""
+    host, _, port = server.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and len(port) <= len(str(MAX_PORT))
+    if not host or not is_port or not 0 < int(port) <= MAX_PORT:
+        raise CliError(
+            f"{server!r} is not HOST:PORT", "name the server as in --server 127.0.0.1:7443", ExitCode.USAGE
+        )
+
+
 def is_loopback(server: str) -> bool:
     """Whether HOST:PORT names this machine."""
-    host = server.rpartition(":")[0].strip("[]")
+    host = server.rpartition(":")[0].strip("[]").lower()
     if host == "localhost":
         return True
     try:

@@ -1,7 +1,8 @@
 """Errors of the command line: each has a cause, a next step and an exit code.
 
 ColdaisleError
-└── CliError        a command cannot do what was asked
+├── CliError        a command cannot do what was asked
+└── ReaderGone      nobody reads what a command prints any more
 """
 
 from enum import IntEnum
@@ -47,3 +48,7 @@ class CliError(ColdaisleError):
         super().__init__(cause)
         self.next_step = next_step
         self.exit_code = exit_code
+
+
+class ReaderGone(ColdaisleError):  # noqa: N818 - named for the situation
+    """Raised when nobody reads what a command prints any more, as after ``| head``; do nothing more."""

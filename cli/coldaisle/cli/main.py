@@ -1,13 +1,16 @@
 """Entry point: the command table, the global options, and errors turned into exit codes."""
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from coldaisle.cli.errors import EXIT_CODE_MEANINGS, CliError, ExitCode
+from coldaisle.cli.errors import EXIT_CODE_MEANINGS, CliError, ExitCode, ReaderGone
 from coldaisle.cli.lazy import CommandTable, LazyGroup, missing_module
 from coldaisle.cli.settings import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, Settings
 from coldaisle.cli.telling import tell
@@ -67,6 +70,8 @@ COMMANDS: CommandTable = {
     "help": ("coldaisle.cli.commands.help:help_topic", "Explain a topic, such as exit-codes."),
 }
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 EXIT_CODES = "Exit codes: " + " · ".join(
     f"{code.value} {meaning}" for code, meaning in EXIT_CODE_MEANINGS.items()
 )
@@ -76,6 +81,13 @@ class Coldaisle(LazyGroup):
     """The top of the command line."""
 
     table = COMMANDS
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Any: commands return what they like."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error  # click would make it a failure
 
 
 @click.group(cls=Coldaisle, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -120,6 +132,7 @@ def cli(
 
 def main() -> None:
     """Run the command line and exit."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its errors reach us as exceptions; we say them once
     sys.exit(run(sys.argv[1:]))
 
 
@@ -133,8 +146,9 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader left; nothing more can be said
+    except ReaderGone:
+        # nothing more can be said, nor may the interpreter try to at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except Exception as error:  # the last boundary of the process: nothing may end in a bare trace
         return _report(error, debug="--debug" in arguments)
@@ -152,6 +166,12 @@ def _report(error: Exception, *, debug: bool) -> int:
     if isinstance(error, ColdaisleError):
         _say(str(error), "")
         return ExitCode.FAILED
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        _say(f"there is no room to write: {error}", "make room, or write elsewhere")
+        return ExitCode.FAILED
+    if isinstance(error, UnicodeEncodeError):
+        _say(f"what was given is no text in UTF-8: {error.object!a}", "correct it")
+        return ExitCode.USAGE
     _say(f"{type(error).__name__}: {error}", "run it again with --debug before the command, and report it")
     return ExitCode.FAILED
 

@@ -5,30 +5,32 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from coldaisle.cli.spans import in_utc
+
 AsOf = int | datetime
 """A position of the history, or a time with its zone."""
 
 _RELATIVE = re.compile(r"-(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_MAX_POSITION = 2**63 - 1
+MAX_POSITION = 2**63 - 1
 
 
 def parse_as_of(text: str, now: datetime) -> AsOf:
     """The moment that ``text`` means; a time without a zone is UTC. ValueError says what is accepted."""
     if text.startswith("@"):
-        return _position(text)
+        return parse_position(text)
     if text.startswith("-"):
         return _relative(text, now)
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return in_utc(datetime.fromisoformat(text))
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} is no moment: write 2026-11-20T10:42Z, -3h or @4711") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _position(text: str) -> int:
+def parse_position(text: str) -> int:
+    """The position that ``@4711`` names; ValueError says what is accepted."""
     digits = text[1:]
-    if not (digits.isascii() and digits.isdigit()) or int(digits) > _MAX_POSITION:
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 19 or int(digits) > MAX_POSITION:
         raise ValueError(f"{text!r} is no position: write @ and a whole number, such as @4711")
     return int(digits)
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from coldaisle.cli.moments import AsOfType
+from coldaisle.cli.moments import MAX_POSITION, AsOfType
 from coldaisle.cli.spans import Span, Start
 
 FORMS = ("table", "wide", "json", "jsonl", "yaml", "name")
@@ -28,6 +28,14 @@ def as_of(function: F) -> F:
     return click.option(
         "--as-of", "as_of", type=AsOfType(), metavar="MOMENT",
         help="Answer for this moment: 2026-11-20T10:42Z, -3h or @4711 (a position).",
+    )(function)  # fmt: skip
+
+
+def after(function: F) -> F:
+    """``--after``: the position that a read begins behind."""
+    return click.option(
+        "--after", type=click.IntRange(0, MAX_POSITION), default=0, metavar="POSITION",
+        help="Only what came later.",
     )(function)  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from coldaisle.cli import columns
 from coldaisle.cli.client import Client, moment_of
 from coldaisle.cli.errors import CliError, ExitCode
-from coldaisle.cli.moments import AsOf
+from coldaisle.cli.moments import AsOf, parse_position
 from coldaisle.cli.output import Column, M, emit, note, note_position
 from coldaisle.cli.paging import read_all
 from coldaisle.cli.words import named
@@ -194,7 +194,10 @@ def _refuse(query: Query, what: str, **given: bool) -> None:
 
 
 def _position(text: str) -> int:
-    digits = text.removeprefix("@")
-    if not (digits.isascii() and digits.isdigit()) or int(digits) == 0:
-        raise CliError(f"{text!r} is no position", "write it as @4711", ExitCode.USAGE)
-    return int(digits)
+    try:
+        position = parse_position(f"@{text.removeprefix('@')}")
+    except ValueError as error:
+        raise CliError(f"{text!r} is no position", "write it as @4711", ExitCode.USAGE) from error
+    if position == 0:
+        raise CliError("events begin at @1", "write it as @4711", ExitCode.USAGE)
+    return position

@@ -17,6 +17,11 @@ def span_seconds(text: str) -> int:
     return round(float(matched[1]) * _SECONDS[matched[2]])
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The moment in UTC, in which it is where it has no zone; OverflowError outside the years 1 to 9999."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 class Span(click.ParamType[int]):
     """A span of time in seconds."""
 
@@ -39,7 +44,6 @@ class Start(click.ParamType[datetime]):
         try:
             if text.startswith("+"):
                 return datetime.now(UTC) + timedelta(seconds=span_seconds(text[1:]))
-            moment = datetime.fromisoformat(text)
-        except ValueError:
+            return in_utc(datetime.fromisoformat(text))
+        except (ValueError, OverflowError):
             self.fail(f"{text!r} is no moment: write +2h or 2026-11-20T22:00Z", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

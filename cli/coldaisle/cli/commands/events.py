@@ -10,7 +10,7 @@ from coldaisle.cli.settings import Settings
 @click.command(short_help="Read the history itself.")
 @click.option("--stream", "streams", multiple=True, metavar="PREFIX", help="Only streams that start so.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only this type, such as AlertOpened.")
-@click.option("--after", type=click.IntRange(min=0), default=0, metavar="POSITION", help="Only later ones.")
+@options.after
 @click.option("--backwards", is_flag=True, help="Newest first.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
 @options.as_of

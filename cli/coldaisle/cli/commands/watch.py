@@ -9,7 +9,7 @@ from coldaisle.cli.settings import Settings
 @click.command(short_help="Follow alerts, events, samples or runs as they happen.")
 @click.argument("what", type=click.Choice(("alerts", "events", "samples", "runs")))
 @click.argument("name", default="")
-@click.option("--after", type=click.IntRange(min=0), default=0, metavar="POSITION", help="Start after it.")
+@options.after
 @options.output
 @click.pass_obj
 def watch(settings: Settings, what: str, name: str, after: int, form: str) -> None:
