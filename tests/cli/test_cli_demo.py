@@ -3,19 +3,25 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from coldaisle.cli.commands.demo import MAX_SPEED
 from coldaisle.cli.demo.children import Children, Program
 from coldaisle.cli.demo.proof import missing_links
 from coldaisle.cli.demo.show import Frame, plain_line
 from coldaisle.cli.demo.site import Site, lay_out
 from coldaisle.cli.demo.view import screen
-from coldaisle.cli.errors import CliError
+from coldaisle.cli.errors import CliError, ExitCode
 from coldaisle.cli.hall import RAMP, Cooling, Hall, HostLoad, RackSpot, degrees, picture, ramp_colour, symbol
+from coldaisle.lab import simulator
 from coldaisle.v1 import alerts_pb2, assets_pb2, playbooks_pb2
 from coldaisle.v1.common_pb2 import Event
 
@@ -122,6 +128,54 @@ def test_a_death_without_supervision_is_an_error(tmp_path):
         with pytest.raises(CliError, match="lab ended with -9"):
             for _ in range(10_000_000):
                 running.check()
+
+
+@contextmanager
+def demo(*arguments: str, temporary: Path) -> Iterator["subprocess.Popen[str]"]:
+    """``coldaisle demo``, from when it has a directory."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "coldaisle.cli", "demo", "--headless", "600", *arguments],
+        env={**os.environ, "TMPDIR": str(temporary)}, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("everything is in ")
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.stderr.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_nothing_stays_of_a_demo_whose_terminal_was_closed(tmp_path, number):
+    with demo(temporary=tmp_path) as running:
+        assert list(tmp_path.iterdir())
+        running.send_signal(number)
+        assert running.wait() == ExitCode.INTERRUPTED
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_demo_in_a_directory_leaves_the_first_alone(cli, tmp_path):
+    directory = tmp_path / "hall"
+    with demo("--directory", str(directory), temporary=tmp_path):
+        before = (directory / "agent.toml").read_text()
+        second = cli("demo", "--headless", "1", "--directory", str(directory))
+        assert second.code == ExitCode.FAILED
+        assert f"a demonstration runs in {directory} already" in second.err
+        assert (directory / "agent.toml").read_text() == before
+
+
+def test_a_demo_without_a_directory_says_so(cli, tmp_path):
+    (tmp_path / "file").touch()
+    ran = cli("demo", "--directory", str(tmp_path / "file" / "below"))
+    assert ran.code == ExitCode.FAILED
+    assert "next:  choose another --directory" in ran.err
+
+
+def test_a_demo_is_at_most_as_fast_as_its_lab():
+    assert MAX_SPEED == simulator.MAX_SPEED
 
 
 def busy_frame(make_run, alert_count: int) -> Frame:

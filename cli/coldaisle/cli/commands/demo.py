@@ -4,6 +4,9 @@ from pathlib import Path
 
 import click
 
+MAX_SPEED = 600
+"""The lab's own bound."""
+
 
 @click.command(short_help="Run a simulated hall and its twin, live in the terminal.")
 @click.option(
@@ -11,7 +14,7 @@ import click
     help="Where to keep the data.  [default: a temporary one]",
 )  # fmt: skip
 @click.option(
-    "--speed", type=click.FloatRange(min=0.1, max=1000), default=20.0, show_default=True,
+    "--speed", type=click.FloatRange(min=0.1, max=MAX_SPEED), default=20.0, show_default=True,
     help="Plant seconds in a real second.",
 )  # fmt: skip
 @click.option("--keep", is_flag=True, help="Leave the data and the logs behind.")

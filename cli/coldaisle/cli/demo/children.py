@@ -19,6 +19,7 @@ POLL_SECONDS = 0.05
 MAX_RESTARTS = 20
 LOG_LINES = 12
 MAX_LOG_BYTES = 64 * 1024
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Children:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # A second Ctrl-C must not cut the stopping short: it has a deadline of its own.
-        before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+        before = {each: signal.signal(each, signal.SIG_IGN) for each in _STOPS}
         try:
             for child in reversed(self._children.values()):
                 _stop(child.process)
