@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor
 
 # What every record has of its own; whatever else it carries was given as ``extra``.
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -59,5 +59,24 @@ def _renderers() -> "list[Processor]":
     import structlog
 
     if sys.stderr.isatty():
-        return [structlog.dev.ConsoleRenderer()]
+        # plain traces: the others show locals, and with them tokens, communities and keys
+        plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        return [structlog.processors.format_exc_info, _visible, plain]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _visible(logger: object, method: str, event: "EventDict") -> "EventDict":
+    """Escape what a terminal would obey: much of what is logged is said by devices."""
+    return {
+        key: _escaped(value, "\n\t" if key == "exception" else "") if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
+def _escaped(text: str, kept: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode()
+        for each in text
+    )
