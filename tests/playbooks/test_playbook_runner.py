@@ -136,6 +136,29 @@ async def test_a_run_that_waited_for_its_turn_starts_when_one_is_free(hall, monk
             await hall.until_state("succeeded", run=run)
 
 
+async def test_a_run_whose_events_were_removed_is_looked_for_when_something_happens_and_not_all_the_time(
+    hall, cool, monkeypatch
+):
+    """Retention may admit runs, and an operator may delete a stream."""
+    await hall.approve(cool)
+    await hall.store.delete_stream("run-r-1")
+    looks: list[str] = []
+    read = hall.store.read_stream
+
+    def counted(stream, **given):
+        looks.append(stream)
+        return read(stream, **given)
+
+    monkeypatch.setattr(hall.store, "read_stream", counted)
+    before = await hall.store.head()
+    async with hall.running(), asyncio.timeout(20):
+        await hall.approve(cool, "r-2")
+        await hall.until_state("verifying", run="r-2")
+        for _ in range(500):  # turns of the event loop in which nothing happens
+            await asyncio.sleep(0)
+    assert looks.count("run-r-1") <= 1 + await hall.store.head() - before
+
+
 async def test_an_outcome_that_nobody_knows_ends_the_run_and_is_not_repeated(hall, cool):
     hall.device.modes["perform crac-2"] = "break"
     hall.device.blind = True

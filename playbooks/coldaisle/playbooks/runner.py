@@ -36,6 +36,7 @@ class Runner:
         self._live_twin = live_twin
         self._means = Means(store, live_twin, actions, actor, clock, claim=os.urandom(8).hex())
         self._driven: set[str] = set()
+        self._some_wait = False
 
     async def run(self) -> None:
         """Drive runs until cancelled. The twin must be kept current by somebody else."""
@@ -46,18 +47,21 @@ class Runner:
                 await self._live_twin.beyond(twin.position)
 
     def _start_due(self, group: asyncio.TaskGroup) -> None:
-        for run_id in self._due(self._live_twin.current):
+        due = self._due(self._live_twin.current)
+        free = MAX_ACTIVE_RUNS - len(self._driven)
+        self._some_wait = len(due) > free
+        for run_id in due[:free]:
             self._driven.add(run_id)
             group.create_task(self._drive(run_id, group), name=f"run {run_id}")
 
     def _due(self, twin: Twin) -> list[str]:
-        free = MAX_ACTIVE_RUNS - len(self._driven)
         active = (run.id for run in twin.runs.values() if run.state in _ACTIVE_STATES or left_open(run))
-        return [run_id for run_id in active if run_id not in self._driven][:free]
+        return [run_id for run_id in active if run_id not in self._driven]
 
     async def _drive(self, run_id: str, group: asyncio.TaskGroup) -> None:
         try:
             await Drive(self._means, run_id).to_the_end()
         finally:
             self._driven.discard(run_id)
-        self._start_due(group)  # its last event came before its turn was free, and may stay the last
+        if self._some_wait:  # its last event came before its turn was free, and may stay the last
+            self._start_due(group)
