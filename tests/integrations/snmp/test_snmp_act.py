@@ -187,7 +187,31 @@ async def test_a_silent_device_is_not_done_and_its_probe_unknown(scripted, monke
     assert (await _perform(scripted, monkeypatch, lambda data: [], "probe")).outcome == "unknown"
 
 
-async def _perform(scripted, monkeypatch, script, verb="perform"):
+async def test_a_bare_object_is_set_once_also_when_its_device_is_silent(scripted, monkeypatch):
+    """It may be a command: a device that took longer than a second switched an outlet three times."""
+    hall = Hall()
+    hall.deaf = True  # a command object goes on showing what it showed
+    taken = []
+
+    def on_set(oid, tag, value):
+        taken.append(value)
+        return 0
+
+    inner = Responder(hall.table, on_set=on_set)
+
+    def lose_answers_to_sets(data):
+        shell, _ = decode(data)
+        reply = inner.answer(data)
+        return [] if shell.pdu == tags.SET or reply is None else [reply]
+
+    command = {"oid": SETPOINT_OID, "type": "integer", "value": 3}
+    result = await _perform(scripted, monkeypatch, lose_answers_to_sets, **command)
+    assert (result.outcome, taken) == ("unknown", [3])
+    probed = await _perform(scripted, monkeypatch, lose_answers_to_sets, "probe", **command)
+    assert probed.outcome == "unknown"  # "not done" would have the runner set it again
+
+
+async def _perform(scripted, monkeypatch, script, verb="perform", **arguments):
     monkeypatch.setenv("WRITE", "private")
     device = await scripted(script)
     config = DeviceConfig(
@@ -199,4 +223,4 @@ async def _perform(scripted, monkeypatch, script, verb="perform"):
         write_community_env="WRITE",
     )
     async with SnmpActions([config], read_back_seconds=0.01) as acting:
-        return await acting.carry_out(request(verb=verb, timeout_seconds=0.6))
+        return await acting.carry_out(request(verb=verb, timeout_seconds=0.6, **arguments))

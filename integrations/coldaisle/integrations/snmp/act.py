@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from coldaisle.core.actions import ActionRequest, ActionResult
 from coldaisle.core.errors import ColdaisleError
@@ -50,6 +51,15 @@ class Aim(Struct, frozen=True):
     wire: Value
     profile: Profile | None = None
     metric: Metric | None = None
+
+    @property
+    def is_state(self) -> bool:
+        """Whether to set it twice is to set it once, as with every metric of a profile.
+
+        A bare object may be a command (switch off and on again): it is sent once, however long the device
+        takes, and that it shows something else afterwards proves nothing.
+        """
+        return self.metric is not None
 
     def shown(self, varbind: Varbind) -> Argument:
         """A value that was read, in the terms of ``wanted``."""
@@ -121,6 +131,8 @@ class SnmpActions:
         """Set and read back. Half of the time belongs to the SET, so that a lost one can be looked into."""
         silence = ""
         left_seconds = ends_at - asyncio.get_running_loop().time()
+        if not aim.is_state:
+            target = replace(target, retries=0, timeout_seconds=left_seconds / 2)
         varbinds = [(aim.write_oid, aim.tag, aim.wire)]
         try:
             await self._client.set(target, varbinds, deadline_seconds=left_seconds / 2)
@@ -198,7 +210,9 @@ def _writable(device: DeviceConfig) -> Target:
 def _probed(aim: Aim, shown: Argument) -> ActionResult:
     if aim.holds(shown):
         return ActionResult("done", observed=aim.named(shown))
-    return ActionResult("not_done", f"the device shows {shown}", aim.named(shown))
+    return ActionResult(
+        "not_done" if aim.is_state else "unknown", f"the device shows {shown}", aim.named(shown)
+    )
 
 
 def _performed(aim: Aim, before: Argument, shown: Argument, silence: str) -> ActionResult:
@@ -208,7 +222,7 @@ def _performed(aim: Aim, before: Argument, shown: Argument, silence: str) -> Act
         return ActionResult("done", observed=aim.named(shown), undo=undo)
     if shown is None:
         return ActionResult("unknown", silence or "the device took the value and shows none", undo=undo)
-    if silence and shown == before:
+    if silence and shown == before and aim.is_state:
         return ActionResult("not_done", f"{silence}; the device still shows {shown}", aim.named(shown))
     reason = silence or "the device took the value"
     return ActionResult("unknown", f"{reason}; it shows {shown}", aim.named(shown), undo)
