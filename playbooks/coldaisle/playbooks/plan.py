@@ -32,7 +32,7 @@ from coldaisle.playbooks.template import fill_scalar, fill_text, whole_number
 
 MAX_PLANNED_STEPS = 100
 MAX_PLAN_BYTES = 256 * 1024
-"""Of the steps, as JSON: a plan is one event, and what no store takes would end who proposes it."""
+"""Of the steps, as JSON: a plan is one event, and the store takes none of over a megabyte."""
 MAX_VERIFIED_ASSETS = 256
 MAX_SHOWN = 12
 """Candidates that an error lists; the rest it counts."""
