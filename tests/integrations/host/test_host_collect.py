@@ -49,6 +49,21 @@ def test_a_missing_file_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert [record.message for record in caplog.records] == ["host source missing"]
 
 
+def test_a_file_that_could_not_be_read_is_read_again_when_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error is a real one: a folder can be opened and not be read."""
+    sensor = tmp_path / "temp1_input"
+    sensor.mkdir()
+    files = KernelFiles(tmp_path)
+    assert [files.read("temp1_input") for _ in range(2)] == ["", ""]
+    sensor.rmdir()
+    sensor.write_text("42000")
+    assert files.read("temp1_input") == "42000"
+    assert len(caplog.records) == 1
+    files.close()
+
+
 def test_a_file_is_read_anew_through_its_open_descriptor(tmp_path: Path) -> None:
     path = tmp_path / "counter"
     path.write_text("1")

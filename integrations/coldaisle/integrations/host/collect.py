@@ -37,41 +37,41 @@ def host_asset(hostname: str | None = None) -> str:
 
 
 class KernelFiles:
-    """Files under ``root``, opened at first use and kept open; a missing one is reported once."""
+    """Files under ``root``, opened at first use and kept open; a missing one is reported once.
+
+    One that cannot be read is tried again each time: a sensor that sleeps says so by an error.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._descriptors: dict[str, int | None] = {}
+        self._descriptors: dict[str, int] = {}
+        self._missing: set[str] = set()
 
     def read(self, name: str) -> str:
-        """The file's text, empty when there is no such file here."""
-        if name not in self._descriptors:
-            self._descriptors[name] = self._open(name)
-        descriptor = self._descriptors[name]
-        if descriptor is None:
-            return ""
+        """The file's text, empty when there is no such file here now."""
         try:
-            return _read_all(descriptor)
-        except OSError as error:  # a sensor or device that went away
-            logger.warning("host source lost", extra={"path": name, "reason": str(error)})
-            self._forget(name)
+            if name not in self._descriptors:
+                self._descriptors[name] = os.open(self.root / name, os.O_RDONLY | os.O_CLOEXEC)
+            text = _read_all(self._descriptors[name])
+        except OSError as error:
+            self._miss(name, str(error))
             return ""
+        self._missing.discard(name)
+        return text
 
     def close(self) -> None:
         """Close every descriptor."""
-        for name in self._descriptors:
+        for name in list(self._descriptors):
             self._forget(name)
 
-    def _open(self, name: str) -> int | None:
-        try:
-            return os.open(self.root / name, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            logger.warning("host source missing", extra={"path": name, "reason": str(error)})
-            return None
+    def _miss(self, name: str, reason: str) -> None:
+        if name not in self._missing:
+            logger.warning("host source missing", extra={"path": name, "reason": reason})
+            self._missing.add(name)
+        self._forget(name)
 
     def _forget(self, name: str) -> None:
-        descriptor = self._descriptors[name]
-        self._descriptors[name] = None
+        descriptor = self._descriptors.pop(name, None)
         if descriptor is not None:
             os.close(descriptor)
 
