@@ -280,9 +280,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ConfigError, match=r"file.*agent\.data_dir"), spool(tmp_path / "file"):
+        pass
+
+
 _WRITER = """
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from coldaisle.agent.batches import Bounds
 from coldaisle.agent.spool import Spool
