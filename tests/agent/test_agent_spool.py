@@ -210,7 +210,7 @@ def test_damage_inside_the_file_is_found_at_the_start(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_deleted_hides_nothing_and_is_deleted_in_runs(
-    small_disk: Path, fill_disk: Callable[[Path], Path]
+    small_disk: Path, fill_disk: Callable[[Path], Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     with spool(small_disk, max_events=1) as opened:
         opened.append([sample(number) for number in range(200)])
@@ -218,6 +218,7 @@ def test_what_could_not_be_deleted_hides_nothing_and_is_deleted_in_runs(
         for acknowledged in range(1, 151):
             opened.delete(acknowledged)
         assert opened.size().events == 200
+        assert len(caplog.records) == 1
         assert [batch.id for batch in opened.peek(0, 2)] == [151, 152]
         ballast.unlink()
         left = []

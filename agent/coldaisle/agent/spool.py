@@ -161,7 +161,8 @@ class Spool:
                     self._connection.execute("BEGIN IMMEDIATE")
                     gone = [self._delete(acknowledged) for acknowledged in waiting]
             except sqlite3.DatabaseError as error:
-                logger.warning("acknowledged batch not deleted yet", extra={"reason": str(error)})
+                if len(self._acknowledged) == 1:  # once, not for each that follows while the disk is full
+                    logger.warning("acknowledged batches not deleted yet", extra={"reason": str(error)})
                 return
             self._acknowledged -= waiting
             self._events -= sum(events for events, _ in gone)
