@@ -9,8 +9,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 SMALL_DISK_BYTES = 1 << 20
+
+# Hypothesis allows an example 200 ms: a first import takes longer where others use the disk.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture
