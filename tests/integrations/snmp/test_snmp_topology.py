@@ -1,15 +1,17 @@
 """Sweeps of loopback addresses, and what recorded devices say of their neighbours and parts."""
 
+import asyncio
 import time
 from contextlib import AsyncExitStack
 
 import pytest
 
 from coldaisle.core.errors import ConfigError
-from coldaisle.core.events.types import AssetLinked, AssetObserved
+from coldaisle.core.events.types import AssetLinked, AssetObserved, DeviceReached, SamplesRecorded
 from coldaisle.integrations.snmp import (
     DeviceConfig,
     Responder,
+    SnmpCollector,
     Table,
     Target,
     built_in_profiles,
@@ -217,6 +219,23 @@ async def test_a_device_with_topology_tells_each_link_once(client, seen):
         watching._topology_due = 0.0
         await watching.poll_once()
     assert seen.of(AssetLinked) == [AssetLinked("switch-1", "connected_to", "switch-2", source="cdp")]
+
+
+async def test_a_neighbour_that_is_polled_since_a_reload_is_linked(seen):
+    rows = {**identity(CISCO, b"switch-1"), f"{CDP}.6.3.1": (tags.OCTET_STRING, b"switch-2"),
+            "1.3.6.1.2.1.1.3.0": (tags.TIMETICKS, 5)}  # fmt: skip
+    async with Responder(Table(rows)) as device, asyncio.TaskGroup() as group:
+        address = f"127.0.0.1:{device.port}"
+        first = DeviceConfig("switch-1", address, timeout_seconds=5.0, topology=True)
+        collector = SnmpCollector([first], 0.5, "agent-1")
+        running = group.create_task(collector.run(seen))
+        await seen.wait_for(SamplesRecorded, 2)
+        collector.update([first, DeviceConfig("switch-2", address, timeout_seconds=5.0)], 0.5)
+        await seen.wait_for(DeviceReached, 2)
+        collector._watches["switch-1"]._topology_due = 0.0
+        linked = await seen.wait_for(AssetLinked)
+        running.cancel()
+    assert linked == [AssetLinked("switch-1", "connected_to", "switch-2", source="cdp")]
 
 
 def columns(values):

@@ -47,6 +47,8 @@ class SnmpCollector:
         self._agent = agent
         self._changed = asyncio.Event()
         self._watches: dict[str, DeviceWatch] = {}
+        self._known: dict[str, None] = {}
+        """The assets of all devices, as every watch sees them: also those that came after it."""
         self._profiles = built_in_profiles() if profiles_folder is None else profiles_in(profiles_folder)
         self._learned_file = learned_file
         self._peers_file = None if learned_file is None else learned_file.with_name(PEERS_FILE)
@@ -109,30 +111,25 @@ class SnmpCollector:
         self,
         polled: dict[str, tuple[object, asyncio.Task[None]]],
         group: asyncio.TaskGroup,
-        watch: Callable[[DeviceConfig, Sequence[str]], DeviceWatch],
+        watch: Callable[[DeviceConfig], DeviceWatch],
     ) -> None:
         """Stop and start tasks until those run that are wanted, each with its present settings."""
         wanted = {device.asset: (device, self._poll_seconds) for device in self._devices}
-        known = tuple(wanted)  # one for all: two thousand devices know two thousand names
+        self._known.clear()
+        self._known.update(dict.fromkeys(wanted))
         for asset in [asset for asset, (settings, _) in polled.items() if wanted.get(asset) != settings]:
             polled.pop(asset)[1].cancel()
             del self._watches[asset]
         for asset, settings in wanted.items():
             if asset not in polled:
-                self._watches[asset] = watch(settings[0], known)
+                self._watches[asset] = watch(settings[0])
                 polled[asset] = (settings, group.create_task(self._watches[asset].run()))
 
     def _watch(
-        self,
-        client: SnmpClient,
-        emit: Emit,
-        memory: Memory,
-        shared: Shared,
-        device: DeviceConfig,
-        known: Sequence[str],
+        self, client: SnmpClient, emit: Emit, memory: Memory, shared: Shared, device: DeviceConfig
     ) -> DeviceWatch:
         poll_seconds = device.poll_seconds or self._poll_seconds
-        profiles, agent = self._profiles, self._agent
+        profiles, agent, known = self._profiles, self._agent, self._known
         return DeviceWatch(client, device, poll_seconds, agent, profiles, emit, memory, known, shared)
 
 
