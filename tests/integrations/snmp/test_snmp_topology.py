@@ -15,6 +15,7 @@ from coldaisle.integrations.snmp import (
     Table,
     Target,
     built_in_profiles,
+    device_watch,
     encode_oid,
     tags,
 )
@@ -219,6 +220,21 @@ async def test_a_device_with_topology_tells_each_link_once(client, seen):
         watching._topology_due = 0.0
         await watching.poll_once()
     assert seen.of(AssetLinked) == [AssetLinked("switch-1", "connected_to", "switch-2", source="cdp")]
+
+
+async def test_parts_that_change_with_each_look_are_not_all_remembered(client, seen, monkeypatch):
+    monkeypatch.setattr(device_watch, "MAX_TOLD_EVENTS", 4)
+    table = Table({**identity(CISCO, b"switch-1"), "1.3.6.1.2.1.1.3.0": (tags.TIMETICKS, 5),
+                   f"{ENTITY}.5.1": (tags.INTEGER, 6)})  # fmt: skip
+    async with Responder(table) as device:
+        config = DeviceConfig("switch-1", f"127.0.0.1:{device.port}", timeout_seconds=2.0, topology=True)
+        watching = DeviceWatch(client, config, 10.0, "agent-1", built_in_profiles(), seen)
+        for look in range(20):
+            table.update({f"{ENTITY}.11.1": (tags.OCTET_STRING, b"S%d" % look)})
+            watching._topology_due = 0.0
+            await watching.poll_once()
+    assert len(seen.of(AssetObserved)) == 20
+    assert len(watching._told) == 4
 
 
 async def test_a_neighbour_that_is_polled_since_a_reload_is_linked(seen):

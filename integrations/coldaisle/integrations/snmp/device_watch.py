@@ -51,6 +51,9 @@ MAX_DOUBTS = 3
 TOPOLOGY_SECONDS = 3_600.0
 """Between two looks at a device's neighbours and parts, where they are asked for."""
 
+MAX_TOLD_EVENTS = 100_000
+"""Of the surroundings of one device: some times as many as one look can bring."""
+
 
 class DeviceWatch:
     """Polls one device, in step with its start offset, ever more rarely while it is down."""
@@ -58,7 +61,7 @@ class DeviceWatch:
     __slots__ = (
         "_agent", "_client", "_device", "_doubts_count", "_emit", "_failures_count", "_known_assets",
         "_life", "_memory", "_pause", "_plan", "_poll_seconds", "_profiles", "_rates", "_reached",
-        "_rejected_reasons", "_routine", "_shared", "_target", "_topology", "_topology_due", "_without",
+        "_rejected_reasons", "_routine", "_shared", "_target", "_told", "_topology_due", "_without",
     )  # fmt: skip
 
     def __init__(
@@ -83,7 +86,7 @@ class DeviceWatch:
         self._emit = emit
         self._memory = memory or Memory()
         self._known_assets = known_assets
-        self._topology: list[TopologyEvent] = []
+        self._told: dict[bytes, None] = {}
         self._topology_due = 0.0
         self._plan: Plan | None = None
         self._without: frozenset[str] = frozenset()
@@ -230,9 +233,18 @@ class DeviceWatch:
         self._topology_due = time.monotonic() + TOPOLOGY_SECONDS
         around = await read_surroundings(self._client, self._target)
         for event in topology_events(self._device.asset, around, self._known_assets):
-            if event not in self._topology:
-                self._topology.append(event)
+            if self._is_news(event):
                 await self._say(moment, event)
+
+    def _is_news(self, event: TopologyEvent) -> bool:
+        """Whether it was not told yet; the oldest are forgotten, and told again where they still hold."""
+        key = msgspec.json.encode(event)
+        if key in self._told:
+            return False
+        if len(self._told) >= MAX_TOLD_EVENTS:
+            del self._told[next(iter(self._told))]
+        self._told[key] = None
+        return True
 
     async def _learn(self, found: Round) -> None:
         """Keep where rows lie, and replace the plan when other columns are to be asked for."""
