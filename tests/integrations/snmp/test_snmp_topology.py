@@ -24,14 +24,13 @@ from coldaisle.integrations.snmp.discover import asset_names, hosts_in, sweep
 from coldaisle.integrations.snmp.message import decode, encode, encode_varbinds
 from coldaisle.integrations.snmp.recording import read_table
 from coldaisle.integrations.snmp.topology import (
-    BRIDGE_PORT,
     CDP,
     ENTITY,
-    FORWARDING,
     IF_MAC,
     IF_NAME,
     LLDP_LOCAL_PORT,
     LLDP_REMOTE,
+    TABLES,
     Neighbour,
     read_surroundings,
     surroundings,
@@ -148,11 +147,6 @@ def test_cdp_counts_by_if_index():
     assert surroundings(rows).neighbours == (Neighbour("Gi0/24", "switch-2", "Gi0/1", "cdp"),)
 
 
-def test_learned_addresses_lead_to_the_names_of_ports():
-    rows = columns({f"{BRIDGE_PORT}.7": 3, f"{IF_NAME}.3": b"Gi0/3", f"{FORWARDING}.0.17.34.51.68.255": 7})
-    assert surroundings(rows).macs == {"00:11:22:33:44:ff": "Gi0/3"}
-
-
 def test_links_lead_to_known_assets_and_parts_to_their_device():
     rows = columns(
         {
@@ -168,25 +162,13 @@ def test_links_lead_to_known_assets_and_parts_to_their_device():
     ]
 
 
-@pytest.mark.parametrize("port", [-1, 2**32])
-def test_a_bridge_port_that_points_at_no_interface_goes_by_its_number(port):
-    """Some devices say -1 for a port without an interface; no index is negative or over 32 bits."""
-    rows = columns({f"{BRIDGE_PORT}.7": port, f"{FORWARDING}.0.17.34.51.68.255": 7})
-    assert surroundings(rows).macs == {"00:11:22:33:44:ff": str(port)}
-
-
 def test_rows_without_the_index_of_their_table_tell_nothing():
-    """Too short, with octets over 255, and cut off inside a sub-identifier."""
-    rows = columns(
-        {
-            f"{LLDP_REMOTE}.9.3": b"switch-2", f"{BRIDGE_PORT}.7": 3, f"{FORWARDING}.17.34": 7,
-            f"{FORWARDING}.0.17.34.51.68.256": 7, f"{ENTITY}.5.10": 6,
-        }
-    )  # fmt: skip
-    for column in (f"{CDP}.6", f"{LLDP_REMOTE}.9", BRIDGE_PORT, FORWARDING, IF_MAC, f"{ENTITY}.5"):
+    """Too short, and cut off inside a sub-identifier."""
+    rows = columns({f"{LLDP_REMOTE}.9.3": b"switch-2", f"{ENTITY}.5.10": 6})
+    for column in (f"{CDP}.6", f"{LLDP_REMOTE}.9", IF_MAC, f"{ENTITY}.5"):
         rows.setdefault(column, {})[b"\x01\x81"] = (b"", tags.INTEGER, 7)
     found = surroundings(rows)
-    assert (found.neighbours, found.macs, [part.index for part in found.parts]) == ((), {}, [10])
+    assert (found.neighbours, [part.index for part in found.parts]) == ((), [10])
 
 
 def test_a_local_port_of_a_thousand_digits_is_no_if_index():
@@ -207,6 +189,14 @@ def test_ten_thousand_neighbours_are_told_without_a_look_at_all_interfaces_for_e
     )
     found = surroundings(rows).neighbours
     assert [neighbour.port for neighbour in found] == [f"Gi0/{n}" for n in range(count)]
+
+
+async def test_a_look_around_does_not_ask_for_what_nobody_reads(client):
+    """Such as the tables of learned addresses, which can have tens of thousands of rows."""
+    learned = {f"1.3.6.1.2.1.17.4.3.1.2.0.17.34.51.68.{n}": (tags.INTEGER, 7) for n in range(256)}
+    async with Responder(Table(learned)) as device:
+        await read_surroundings(client, Target("127.0.0.1", device.port, timeout_seconds=5.0))
+        assert device.requests_count == len(TABLES)
 
 
 async def test_a_device_with_topology_tells_each_link_once(client, seen):
@@ -257,7 +247,7 @@ async def test_a_neighbour_that_is_polled_since_a_reload_is_linked(seen):
 def columns(values):
     """Rows by column and index, as walked; a column is what stands before the index of its table."""
     roots = [f"{LLDP_REMOTE}.{c}" for c in (7, 9)] + [f"{CDP}.{c}" for c in (6, 7)]
-    roots += [f"{LLDP_LOCAL_PORT}.{c}" for c in (2, 3)] + [IF_NAME, IF_MAC, BRIDGE_PORT, FORWARDING]
+    roots += [f"{LLDP_LOCAL_PORT}.{c}" for c in (2, 3)] + [IF_NAME, IF_MAC]
     roots += [f"{ENTITY}.{c}" for c in (4, 5, 7, 11)]
     found = {}
     for oid, value in values.items():

@@ -1,4 +1,4 @@
-"""What a device says of its surroundings: neighbours by LLDP and CDP, addresses behind its ports, its parts.
+"""What a device says of its surroundings: neighbours by LLDP and CDP, and its parts.
 
 Pure, but for :func:`read_surroundings`. ``lldpRemLocalPortNum`` need not be an ifIndex: it is resolved
 through the table of local ports.
@@ -16,7 +16,7 @@ from coldaisle.integrations.snmp.decode import Columns, columns_of
 from coldaisle.integrations.snmp.discover import as_asset
 from coldaisle.integrations.snmp.errors import MalformedMessage, SnmpError
 from coldaisle.integrations.snmp.naming import row_asset
-from coldaisle.integrations.snmp.oid import MAX_SUB_IDENTIFIER, decode_arcs, encode_arcs
+from coldaisle.integrations.snmp.oid import decode_arcs, encode_arcs
 from coldaisle.integrations.snmp.target import Target
 
 LLDP_REMOTE = "1.0.8802.1.1.2.1.4.1.1"
@@ -24,26 +24,24 @@ LLDP_LOCAL_PORT = "1.0.8802.1.1.2.1.3.7.1"
 CDP = "1.3.6.1.4.1.9.9.23.1.2.1.1"
 IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
 IF_MAC = "1.3.6.1.2.1.2.2.1.6"
-BRIDGE_PORT = "1.3.6.1.2.1.17.1.4.1.2"
-FORWARDING = "1.3.6.1.2.1.17.4.3.1.2"
-VLAN_FORWARDING = "1.3.6.1.2.1.17.7.1.2.2.1.2"
 ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
 
 TABLES: tuple[tuple[str, ...], ...] = (
     tuple(f"{LLDP_REMOTE}.{column}" for column in (5, 7, 8, 9)),
     tuple(f"{LLDP_LOCAL_PORT}.{column}" for column in (2, 3, 4)),
     tuple(f"{CDP}.{column}" for column in (6, 7)),
-    (IF_NAME,), (IF_MAC,), (BRIDGE_PORT,), (FORWARDING,), (VLAN_FORWARDING,),
+    (IF_NAME,), (IF_MAC,),
     tuple(f"{ENTITY}.{column}" for column in (2, 4, 5, 7, 11, 13)),
 )  # fmt: skip
-"""LLDP-MIB, CISCO-CDP-MIB, RFC 2863, RFC 4188, RFC 4363, RFC 6933."""
+"""LLDP-MIB, CISCO-CDP-MIB, RFC 2863, RFC 6933.
+
+Not the addresses behind its ports: nothing asks for them, and they can be more rows than all else together.
+"""
 
 MAX_ROWS_COUNT = 50_000
 PART_KINDS = {3: "chassis", 6: "power_supply", 7: "fan", 9: "module", 11: "stack"}
 """Classes of entPhysicalClass that are parts one can hold (RFC 6933)."""
 
-MAC_OCTETS = 6
-MAX_OCTET = 0xFF
 MAC_TEXT_CHARACTERS = 17
 MAX_INDEX_DIGITS = 10
 MAC_SUBTYPE = 3
@@ -76,10 +74,9 @@ class Part(Struct, frozen=True):
 
 
 class Surroundings(Struct, frozen=True):
-    """All that a device says; ``macs`` tells the port behind which each address is."""
+    """All that a device says."""
 
     neighbours: tuple[Neighbour, ...] = ()
-    macs: Mapping[str, str] = {}
     parts: tuple[Part, ...] = ()
 
 
@@ -97,7 +94,7 @@ async def read_surroundings(client: SnmpClient, target: Target) -> Surroundings:
 
 def surroundings(rows: Columns) -> Surroundings:
     """What the walked columns say."""
-    return Surroundings((*_lldp(rows), *_cdp(rows)), _macs(rows), tuple(_parts(rows)))
+    return Surroundings((*_lldp(rows), *_cdp(rows)), tuple(_parts(rows)))
 
 
 def topology_events(asset: str, found: Surroundings, known: Iterable[str]) -> list[TopologyEvent]:
@@ -177,21 +174,6 @@ def _cdp(rows: Columns) -> Iterable[Neighbour]:
         yield Neighbour(_if_name(rows, arcs[0]), _text(name), remote, "cdp")
 
 
-def _macs(rows: Columns) -> dict[str, str]:
-    """Learned addresses to the ports behind which they are; port 0 is the device itself."""
-    ports = {
-        arcs[0]: _if_name(rows, row[2])
-        for arcs, _, row in _indexed(rows, BRIDGE_PORT)
-        if isinstance(row[2], int)
-    }
-    learned = [*_indexed(rows, FORWARDING, MAC_OCTETS), *_indexed(rows, VLAN_FORWARDING, MAC_OCTETS)]
-    return {
-        bytes(arcs[-MAC_OCTETS:]).hex(":"): ports[row[2]]
-        for arcs, _, row in learned
-        if isinstance(row[2], int) and row[2] in ports and max(arcs[-MAC_OCTETS:]) <= MAX_OCTET
-    }
-
-
 def _parts(rows: Columns) -> Iterable[Part]:
     for arcs, index, kind in _indexed(rows, f"{ENTITY}.5"):
         if kind[2] not in PART_KINDS:
@@ -210,9 +192,6 @@ def _if_name(rows: Columns, number: int) -> str:
 
 
 def _cell(rows: Columns, column: str, number: int) -> Varbind | None:
-    """The row with this number; none with a negative one, as devices say for what they do not know."""
-    if not 0 <= number <= MAX_SUB_IDENTIFIER:
-        return None
     return rows.get(column, {}).get(encode_arcs((number,)))
 
 
