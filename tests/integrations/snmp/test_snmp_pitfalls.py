@@ -20,14 +20,21 @@ from coldaisle.integrations.snmp import (
     tags,
 )
 from coldaisle.integrations.snmp import rates as rates_module
-from coldaisle.integrations.snmp.decode import Count, Decoded, columns_of, decode_objects, decode_table
+from coldaisle.integrations.snmp.decode import (
+    Count,
+    Decoded,
+    columns_of,
+    decode_objects,
+    decode_table,
+    reading,
+)
 from coldaisle.integrations.snmp.device_watch import DeviceWatch
 from coldaisle.integrations.snmp.learned import Learned, Memory
 from coldaisle.integrations.snmp.message import decode, encode
 from coldaisle.integrations.snmp.naming import row_names
 from coldaisle.integrations.snmp.plausible import compare
 from coldaisle.integrations.snmp.poll import plan_for, poll
-from coldaisle.integrations.snmp.profile import Metric, TableProfile
+from coldaisle.integrations.snmp.profile import Metric, Profile, TableProfile
 from coldaisle.integrations.snmp.profile_files import profiles_in
 from coldaisle.integrations.snmp.rates import MAX_MISSING_SECONDS, Life, Rates, ran_on, rate_between
 
@@ -71,6 +78,13 @@ def count64(value, **more):
 
 
 # --- counters -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [b"1e308", b"-1e308", b"nan", b"inf"])
+def test_pitfall_a_number_that_its_scale_makes_infinite_is_none(text):
+    """History holds finite numbers only."""
+    metric = Metric("1.3.6.1.4.1.9.1.0", "level", "an own profile", scale=100.0)
+    assert reading(Profile("own", "device"), metric, (b"", tags.OCTET_STRING, text)) is None
 
 
 def test_pitfall_interfaces_that_come_and_go_are_forgotten():

@@ -136,7 +136,8 @@ def reading(profile: Profile, metric: Metric, varbind: Varbind, aside: _Aside = 
     number = scaled(number, metric.scale)
     if metric.scaling:
         number = _scaled_by_columns(number, metric, aside)
-    return CONVERSIONS[metric.unit](number) if metric.unit else number
+    number = CONVERSIONS[metric.unit](number) if metric.unit else number
+    return number if isfinite(number) else None
 
 
 def scaled(number: float, scale: float) -> float:
