@@ -233,7 +233,10 @@ class Names:
         return self._real(self.means, *arguments, flags=flags, **options)
 
 
-async def test_a_device_whose_name_means_another_address_is_found_there(client, table, monkeypatch):
+@pytest.mark.parametrize("deadline_seconds", [None, 0.1])
+async def test_a_device_whose_name_means_another_address_is_found_there(
+    client, table, monkeypatch, deadline_seconds
+):
     names = Names("pdu.example", monkeypatch)
     names.means = "127.0.0.2"
     async with Responder(table, "127.0.0.2") as device:
@@ -242,7 +245,7 @@ async def test_a_device_whose_name_means_another_address_is_found_there(client, 
     names.means = "127.0.0.3"
     async with Responder(table, "127.0.0.3", target.port):
         with pytest.raises(SnmpTimeout):
-            await client.get(target, [UPTIME])
+            await client.get(target, [UPTIME], deadline_seconds=deadline_seconds)
         found = await client.get(structs.replace(target, timeout_seconds=5.0), [UPTIME])
     assert found[0][2] == 4711
 

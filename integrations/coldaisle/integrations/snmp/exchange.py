@@ -107,7 +107,7 @@ class Exchanges:
                 reply = await self._run_secure(asking, requests, waits)
             else:
                 reply = await asking.channel.run(CommunityErrand(requests, asking), asking.endpoint, waits)
-        except SnmpTimeout:
+        except (SnmpTimeout, asyncio.CancelledError):  # a deadline cancels
             self._silent.add((target.host, target.port))
             raise
         self._silent.discard((target.host, target.port))
@@ -196,7 +196,7 @@ class Exchanges:
             if known is None:
                 raise
             return known
-        if len(self._endpoints) >= MAX_CACHED_ADDRESSES:
+        if known is None and len(self._endpoints) >= MAX_CACHED_ADDRESSES:
             self._endpoints.clear()
             self._silent.clear()
         self._endpoints[peer] = resolved
@@ -205,11 +205,7 @@ class Exchanges:
     async def _look_up(self, target: Target) -> tuple[int, Endpoint]:
         try:
             found = _numeric(target) or await self._resolved(target)
-        except (
-            OSError,
-            TimeoutError,
-            UnicodeError,
-        ) as error:  # a label that is empty or too long is the last
+        except (OSError, TimeoutError, UnicodeError) as error:  # the last: a label that is empty or too long
             raise AddressUnusable(f"{target.host!r} does not resolve to an address: {error}") from error
         # an IPv4 or IPv6 entry has a text host and a port, unlike the socket types that the hint excludes
         return int(found[0][0]), cast(Endpoint, found[0][4])
