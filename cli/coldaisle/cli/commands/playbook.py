@@ -16,7 +16,7 @@ def playbook() -> None:
 
     \b
     coldaisle playbook list
-    coldaisle playbook run boost-cooling -p crac=crac-1 --reason "hot aisle" --dry-run
+    coldaisle playbook run boost-cooling -p asset=rack-a07 --reason "hot aisle" --dry-run
     coldaisle playbook approve r-3f2c
     """
 
@@ -111,8 +111,8 @@ def run_playbook(
     run waits for approval.
 
     \b
-    coldaisle playbook run boost-cooling -p crac=crac-1 --reason "hot aisle" --dry-run
-    coldaisle playbook run boost-cooling -p crac=crac-1 --reason "hot aisle" --wait
+    coldaisle playbook run boost-cooling -p asset=rack-a07 --reason "hot aisle" --dry-run
+    coldaisle playbook run boost-cooling -p asset=rack-a07 --reason "hot aisle" --wait
     """
     from coldaisle.cli import running
     from coldaisle.cli.client import Client
