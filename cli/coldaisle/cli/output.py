@@ -84,7 +84,7 @@ def yaml_text(value: object) -> str:
     """YAML of plain values, in the order of the API's fields."""
     import yaml
 
-    # the same text as by SafeDumper in a quarter of the time, where PyYAML was built with libyaml
+    # the same text as by SafeDumper in less time, where PyYAML was built with libyaml
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text: str = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True)
     if _UNSEEN.search(text):
