@@ -78,7 +78,9 @@ async def snapshot(path: Path, position: int) -> None:
 class ReadSnapshots(SqliteSnapshots):
     """Saves none: every round starts from the same one."""
 
-    async def save_snapshot(self, name: str, position: int, schema: int, data: bytes) -> None:
+    async def save_snapshot(
+        self, name: str, position: int, schema: int, data: bytes, *, only_latest: bool = False
+    ) -> None:
         """See Snapshots."""
 
 

@@ -328,6 +328,21 @@ async def test_a_snapshot_in_place_of_another_is_never_half_of_each(tmp_path: Pa
         assert await snapshots.load_snapshot("x", 1, at_most=9) == Snapshot(5, b"older")
 
 
+async def test_of_a_reactor_the_newest_is_kept_and_the_one_before(tmp_path: Path) -> None:
+    """Nobody asks for a reactor of long ago, and eight of a large plant are a gigabyte."""
+    async with SqliteStore(tmp_path / "events.db") as store:
+        snapshots = SqliteSnapshots(store)
+        for number in range(1, 6):
+            await store.append("x", [body_event(number, number, t.AssetObserved("x", "rack"))[1]])
+            runner = ReactorRunner(store, TemplateReactor(), snapshots)
+            following = asyncio.ensure_future(runner.run())
+            await runner.caught_up.wait()
+            following.cancel()
+            await asyncio.wait([following])
+        rows = await store.inspect(lambda c: c.execute("SELECT position FROM snapshot ORDER BY 1").fetchall())
+        assert rows == [(4,), (5,)]
+
+
 def test_what_is_kept_is_spread_over_the_history() -> None:
     kept: list[int] = []
     for position in range(1_000, 1_000_001, 1_000):

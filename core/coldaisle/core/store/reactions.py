@@ -131,7 +131,7 @@ class ReactorRunner:
         try:
             data = await asyncio.to_thread(reactor.save)
             await self._snapshots.save_snapshot(
-                snapshot_name(reactor.name), self.position, reactor.snapshot_schema, data
+                snapshot_name(reactor.name), self.position, reactor.snapshot_schema, data, only_latest=True
             )
         except StoreError as error:
             log.warning("a reactor's state was not saved", extra={"error": str(error)})

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 KEPT_SNAPSHOTS = 8
 """Snapshots kept of one name, spread over the history: a twin of long ago starts from the nearest one."""
 
-MAX_SNAPSHOT_BYTES = 256 << 20
+KEPT_LATEST_SNAPSHOTS = 2
+"""Likewise of what is only ever loaded at its newest: one more, should that one be damaged."""
+
+MAX_SNAPSHOT_BYTES = 512 << 20
+"""Detection takes 7 kB for an asset of four metrics."""
+
 PART_BYTES = 1 << 20
 """Of a snapshot in one transaction. All at once, 60 MB held up appends for one to three seconds."""
 
@@ -57,8 +62,10 @@ class Snapshot(Struct, frozen=True):
 class Snapshots(Protocol):
     """Where snapshots are kept."""
 
-    async def save_snapshot(self, name: str, position: int, schema: int, data: bytes) -> None:
-        """Keep a state. Raises StoreError when it cannot be written."""
+    async def save_snapshot(
+        self, name: str, position: int, schema: int, data: bytes, *, only_latest: bool = False
+    ) -> None:
+        """Keep a state, with ``only_latest`` none of long ago. Raises StoreError where it cannot."""
         ...
 
     async def load_snapshot(self, name: str, schema: int, *, at_most: int | None = None) -> Snapshot | None:
@@ -75,17 +82,23 @@ def superfluous(positions: Iterable[int], kept: int = KEPT_SNAPSHOTS) -> list[in
     return dropped
 
 
+def _superfluous(positions: Iterable[int], only_latest: bool) -> list[int]:
+    return sorted(positions)[:-KEPT_LATEST_SNAPSHOTS] if only_latest else superfluous(positions)
+
+
 class MemorySnapshots:
     """Snapshots that end with the process: for tests, and beside a MemoryStore."""
 
     def __init__(self) -> None:
         self._kept: dict[str, dict[int, tuple[int, bytes]]] = {}
 
-    async def save_snapshot(self, name: str, position: int, schema: int, data: bytes) -> None:
+    async def save_snapshot(
+        self, name: str, position: int, schema: int, data: bytes, *, only_latest: bool = False
+    ) -> None:
         """See Snapshots."""
         kept = self._kept.setdefault(name, {})
         kept[position] = (schema, data)
-        for old in superfluous(kept):
+        for old in _superfluous(kept, only_latest):
             del kept[old]
 
     async def load_snapshot(self, name: str, schema: int, *, at_most: int | None = None) -> Snapshot | None:
@@ -106,7 +119,9 @@ class SqliteSnapshots:
         self._store = store
         self._turn = asyncio.Lock()  # whoever is done removes parts without a snapshot, also another's
 
-    async def save_snapshot(self, name: str, position: int, schema: int, data: bytes) -> None:
+    async def save_snapshot(
+        self, name: str, position: int, schema: int, data: bytes, *, only_latest: bool = False
+    ) -> None:
         """See Snapshots."""
         if len(data) > MAX_SNAPSHOT_BYTES:
             log.warning("a snapshot is too large to keep", extra={"snapshot": name, "bytes": len(data)})
@@ -120,7 +135,9 @@ class SqliteSnapshots:
                     await self._store.maintain(partial(_add_part, name=name, position=position, part=part))
                     await asyncio.sleep(PART_REST_SECONDS)
                 row = (name, position, schema, digest, first)
-                await self._store.maintain(partial(_save, row=row, parts=len(others)))
+                await self._store.maintain(
+                    partial(_save, row=row, parts=len(others), only_latest=only_latest)
+                )
             finally:
                 await self._forget_parts(name)
 
@@ -151,7 +168,9 @@ def snapshot_positions(connection: "apsw.Connection") -> dict[str, int]:
 
 
 def _digest(position: int, schema: int, data: bytes) -> bytes:
-    return hashlib.sha256(b"%d/%d/" % (position, schema) + data).digest()
+    digest = hashlib.sha256(b"%d/%d/" % (position, schema))
+    digest.update(data)  # not one text: that would be a copy of all of it
+    return digest.digest()
 
 
 def _add_part(connection: "apsw.Connection", name: str, position: int, part: tuple[int, memoryview]) -> None:
@@ -160,7 +179,12 @@ def _add_part(connection: "apsw.Connection", name: str, position: int, part: tup
     connection.execute("INSERT OR REPLACE INTO snapshot_part VALUES(?,?,?,?)", (name, position, *part))
 
 
-def _save(connection: "apsw.Connection", row: tuple[str, int, int, bytes, memoryview], parts: int) -> None:
+def _save(
+    connection: "apsw.Connection",
+    row: tuple[str, int, int, bytes, memoryview],
+    parts: int,
+    only_latest: bool,
+) -> None:
     """With the first part the snapshot is there, and older ones may go."""
     name, position = row[:2]
     connection.execute(
@@ -168,7 +192,7 @@ def _save(connection: "apsw.Connection", row: tuple[str, int, int, bytes, memory
     )
     connection.execute("INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?,?)", row)
     found = connection.execute("SELECT position FROM snapshot WHERE name = ?", (name,)).fetchall()
-    for old in superfluous(at for (at,) in cast("list[tuple[int]]", found)):
+    for old in _superfluous([at for (at,) in cast("list[tuple[int]]", found)], only_latest):
         connection.execute("DELETE FROM snapshot WHERE name = ? AND position = ?", (name, old))
 
 
