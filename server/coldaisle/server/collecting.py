@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from coldaisle.core.store import LiveTwin
 from coldaisle.core.store.reactions import ReactorRunner
 
-THRESHOLDS = (10_000, 10, 1_000)
+THRESHOLDS = (10_000, 10, 100)
 """New objects, collections of the young, and of the middle-aged, before the next older ones are looked at."""
 MIN_SERIES = 10_000
 GROWTH = 1.25
