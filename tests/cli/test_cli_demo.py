@@ -133,11 +133,13 @@ def test_a_death_without_supervision_is_an_error(tmp_path):
 @contextmanager
 def demo(*arguments: str, temporary: Path) -> Iterator["subprocess.Popen[str]"]:
     """``coldaisle demo``, from when it has a directory."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, and it would too
     process = subprocess.Popen(
         [sys.executable, "-m", "coldaisle.cli", "demo", "--headless", "600", *arguments],
         env={**os.environ, "TMPDIR": str(temporary)}, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
+    signal.signal(signal.SIGHUP, before)
     with process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("everything is in ")
