@@ -103,7 +103,9 @@ class Walk:
         self.replies_count += 1
         if sum([len(column.rows) for column in self._columns]) > self._max_rows_count:
             raise TooManyRows(f"{self._target!r} has more than {self._max_rows_count} rows")
-        self._left_bytes -= sum([_size_bytes(varbind) for varbind in reply.varbinds])
+        self._left_bytes -= sum([
+            len(oid) + (len(value) if isinstance(value, bytes) else 0) for oid, _, value in reply.varbinds
+        ])  # fmt: skip
         if self._left_bytes < 0:
             raise TooManyRows(f"{self._target!r} has rows of more than {MAX_MEAN_ROW_BYTES} bytes on average")
         self.active = [column for column in columns if not column.ended]
@@ -116,11 +118,6 @@ class Walk:
         repetitions = self.repetitions
         self._state.repetitions = max(1, repetitions // 2)
         return repetitions > 1
-
-
-def _size_bytes(varbind: Varbind) -> int:
-    oid, _, value = varbind
-    return len(oid) + len(value) if isinstance(value, bytes) else len(oid)
 
 
 def take_reply(columns: list[Column], varbinds: list[Varbind]) -> None:
