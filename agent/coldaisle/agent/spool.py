@@ -104,7 +104,7 @@ class Spool:
                 self._load()
                 if found:
                     self._append_unreadable(found)
-        except BaseException:
+        except BaseException:  # also an interrupted start lets another agent have the folder
             os.close(self._folder)
             raise
         return self
@@ -228,7 +228,7 @@ class Spool:
                 self._next_sequence += len(observations)
                 self._make_room()
                 self._connection.execute("UPDATE origin SET next_sequence = ?", (self._next_sequence,))
-        except BaseException:
+        except BaseException:  # the transaction is undone, whatever it was: so are the counts
             self._next_sequence, self._events, self._bytes, self.dropped_count, self._loss = before
             raise
 

@@ -172,7 +172,7 @@ async def dripping(connections: list[asyncio.StreamWriter]) -> AsyncIterator[Pro
             while not writer.is_closing():
                 writer.write(b" ")
                 await writer.drain()
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # it drips: that is what is tested
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
