@@ -11,12 +11,14 @@ import struct
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
+from itertools import starmap
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from coldaisle.core.errors import EventError
 from coldaisle.core.events.envelope import Recorded
+from coldaisle.core.events.ids import ID_BYTES
 
 ALGORITHM = "hmac-sha256-1"
 DIGEST_BYTES = 32
@@ -28,12 +30,15 @@ REMOVED, ARCHIVED = b"removed", b"archived"
 
 _HEADER_VERSION = 1
 _NUMBERS = struct.Struct(">BqqIqq")  # header version, position, version, schema, time, recorded
-_ID_LENGTH = (16).to_bytes(4)
-_NO_ID = bytes(4)
+_ID_LENGTH = ID_BYTES.to_bytes(4)
+_NO_REFERENCE = bytes(4)
+_NO_REFERENCES = 2 * _NO_REFERENCE
 _CACHED_TEXTS = 16_384
 
 Fields = tuple[int, str, int, bytes, str, int, int, int, str, bytes, bytes | None, bytes | None]
 """An event's fields in the order of Recorded."""
+FieldsOfStream = tuple[int, object, int, bytes, str, int, int, int, str, bytes, bytes | None, bytes | None]
+"""The same where the stream's name is known otherwise: a row holds a number in its place."""
 
 
 class Epoch(Struct, frozen=True, array_like=True):
@@ -52,24 +57,26 @@ def event_digest(event: Recorded) -> bytes:
 
 
 def fields_digest(fields: Fields) -> bytes:
-    """The digest of an event given as its fields: the sha256 of its canonical header.
+    """The digest of an event given as its fields. Raises EventError."""
+    return stream_digest(fields[1], fields)
+
+
+def stream_digest(stream: str, fields: FieldsOfStream) -> bytes:
+    """The digest of an event of this stream: the sha256 of its canonical header.
 
     The header: one byte 1; position and version (8 bytes), schema (4), time and recorded (8); then stream,
     type, actor, id, correlation and causation id, each behind its length (4 bytes); then the sha256 of the
     data. Numbers are big-endian. Raises EventError where a field is of another type, or out of range.
     """
-    position, stream, version, event_id, type_name, schema, time, recorded, actor, data, cause, origin = (
-        fields
-    )
+    position, _, version, event_id, type_name, schema, time, recorded, actor, data, cause, origin = fields
     try:
         numbers = _NUMBERS.pack(_HEADER_VERSION, position, version, schema, time, recorded)
-        ids = (
-            _prefixed(event_id),
-            _NO_ID if cause is None else _prefixed(cause),
-            _NO_ID if origin is None else _prefixed(origin),
-        )
-        texts = _texts(stream, type_name, actor)
-        return sha256(b"".join((numbers, texts, *ids, sha256(data).digest()))).digest()
+        if cause is None and origin is None and len(event_id) == ID_BYTES:  # most: a fifth less in all
+            ids = _ID_LENGTH + event_id + _NO_REFERENCES
+        else:
+            ids = _prefixed(event_id) + _reference(cause) + _reference(origin)
+        header = numbers + _texts(stream, type_name, actor) + ids + sha256(data).digest()
+        return sha256(header).digest()
     except (TypeError, AttributeError, UnicodeEncodeError, struct.error) as error:
         raise EventError(f"position {position} holds no event as it is written ({error})") from error
 
@@ -82,9 +89,9 @@ def is_digest_of(digest: bytes, fields: Fields) -> bool:
         return False
 
 
-def digests_of(events: Iterable[Fields]) -> bytes:
-    """The digests of events, one after the other."""
-    return b"".join(map(fields_digest, events))
+def digests_of(events: Iterable[tuple[str, FieldsOfStream]]) -> bytes:
+    """The digests of events, each with its stream's name, one after the other."""
+    return b"".join(starmap(stream_digest, events))
 
 
 def epoch_start(key: bytes, epoch: Epoch, store_id: bytes, previous: bytes) -> bytes:
@@ -123,7 +130,11 @@ def _seal(key: bytes, how: bytes, position: int, digest: bytes) -> bytes:
 
 
 def _prefixed(field: bytes) -> bytes:
-    return (_ID_LENGTH if len(field) == 16 else len(field).to_bytes(4)) + field
+    return len(field).to_bytes(4) + field
+
+
+def _reference(event_id: bytes | None) -> bytes:
+    return _NO_REFERENCE if event_id is None else _prefixed(event_id)
 
 
 @lru_cache(_CACHED_TEXTS)

@@ -8,8 +8,9 @@ import apsw
 import msgspec
 
 from coldaisle.core.errors import ChainKeyUnusable, StoreUnreadable
-from coldaisle.core.store.chain import ALGORITHM, NO_HASH, Epoch, Fields, batch_hash, digests_of, epoch_start
+from coldaisle.core.store.chain import ALGORITHM, NO_HASH, Epoch, batch_hash, digests_of, epoch_start
 from coldaisle.core.store.chain_keys import ChainKeys
+from coldaisle.core.store.sqlite_insert import Row
 from coldaisle.core.store.sqlite_schema import transaction, typed_rows
 
 _NO_END = (1 << 63) - 1
@@ -34,8 +35,10 @@ class Chain:
         self._key = key
         self._hash = self._staged = last_hash
 
-    def link(self, connection: apsw.Connection, last_position: int, events: Iterable[Fields]) -> None:
-        """Add the batch that ends at ``last_position``, inside the transaction that appends its events."""
+    def link(
+        self, connection: apsw.Connection, last_position: int, events: Iterable[tuple[str, Row]]
+    ) -> None:
+        """Add the batch of these events, each with its stream, inside the transaction that appends them."""
         digests = digests_of(events)
         self._staged = batch_hash(self._key, self._hash, digests)
         connection.execute(_INSERT_BATCH, (last_position, self._staged, digests))

@@ -3,7 +3,7 @@
 Verdicts come first, so that a refused append costs its neighbours nothing and needs no savepoint.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from coldaisle.core.errors import StoreError
 from coldaisle.core.events.envelope import NewEvent, Recorded
-from coldaisle.core.store.chain import Fields
 from coldaisle.core.store.check import check_expected, repeated_result
 from coldaisle.core.store.port import NO_STREAM_STATE, Append, Appended, StreamState
 from coldaisle.core.store.sqlite_insert import Row
@@ -117,9 +116,9 @@ class Group:
         """Id and name of the streams that begin in this group."""
         return [(s.id, name) for name, s in self.streams.items() if s.id >= self._committed.next_stream_id]
 
-    def fields(self) -> Iterator[Fields]:
-        """The staged events in order, under their streams' names."""
-        return ((row[0], name, *row[2:]) for name, row in self.by_id.values())
+    def named_rows(self) -> Iterable[tuple[str, Row]]:
+        """The staged events in order, with their streams' names."""
+        return self.by_id.values()
 
     def _repeats(self, event_id: bytes) -> bool:
         return event_id in self.by_id or self._committed.has(event_id)

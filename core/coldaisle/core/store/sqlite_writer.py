@@ -222,7 +222,7 @@ class Writer:
             connection.executemany(_INSERT_STREAM, group.new_streams())
             connection.executemany(_UPSERT_CHECKPOINT, [r.checkpoint for r in requests if r.checkpoint])
             if self._chain is not None and group.rows:
-                self._chain.link(connection, group.position, group.fields())
+                self._chain.link(connection, group.position, group.named_rows())
         if self._chain is not None and group.rows:
             self._chain.commit()
         if len(self._streams) + len(group.streams) > MAX_KNOWN_STREAMS:
