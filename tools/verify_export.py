@@ -3,9 +3,8 @@
 
     python verify_export.py FOLDER [--public-key HEX_OR_FILE] [--chain-key FILE]
 
-Always: each event against its digest, the digests against the chain's batches, nothing missing or added,
-the signatures. --public-key: that the signer is who you think, and not a forger with a key of his own.
---chain-key: the keyed hashes that join the batches, and that it was retention that removed events.
+Always: each event against its digest, nothing missing or added, the signatures. --public-key: the signer
+is no forger with a key of his own. --chain-key: the keyed hashes, and that retention took what is gone.
 Exit code 0: all of it holds. 8: it does not, and the line says where. 2: wrong usage.
 """
 
@@ -16,9 +15,8 @@ import struct
 import sys
 from pathlib import Path
 
-P = 2**255 - 19  # Ed25519, RFC 8032: the field, the group's order, the curve's constant, a root of -1
-ORDER = 2**252 + 27742317777372353535851937790883648493
-D, ROOT = -121665 * pow(121666, -1, P) % P, pow(2, (P - 1) // 4, P)
+P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493  # Ed25519 (RFC 8032): field, order
+D, ROOT = -121665 * pow(121666, -1, P) % P, pow(2, (P - 1) // 4, P)  # its curve's constant, a root of -1
 
 
 def need(holds, says):
@@ -54,6 +52,11 @@ def signed(public, text, signature):
     return len(signature) == 64 and s < ORDER and times(s, base) == add(r, times(h, a))
 
 
+def batch_of(last_position, hash, digests, emptied_from=None):
+    first = emptied_from or last_position - len(digests) // 64 + 1  # emptied: a seal is in the digests' place
+    return first, last_position, bytes.fromhex(hash), bytes.fromhex(digests), emptied_from
+
+
 def prefixed(fields):
     return b"".join(len(field).to_bytes(4, "big") + field for field in fields)
 
@@ -68,22 +71,22 @@ def digest(event):
 
 
 def verify_events(folder, manifest, batches):
-    digests, whole = {}, hashlib.sha256()
-    for last, _, joined in batches:
-        first = last - len(joined) // 32 + 1
-        need(next(reversed(digests), first - 1) == first - 1, f"no batch holds position {first - 1}")
-        digests.update((first + n, joined[32 * n : 32 * n + 32]) for n in range(len(joined) // 32))
+    digests, hashed, number = {}, hashlib.sha256(), 0
+    for first, last, _, joined, emptied in batches:
+        need(next(reversed(digests), first - 1) == first - 1 < last < first + 2**21, f"a gap before {first}")
+        found = (not emptied and joined[n : n + 32] for n in range(0, 32 * (last - first + 1), 32))
+        digests.update(enumerate(found, first))
     positions = range(manifest["first_position"], manifest["last_position"] + 1)
-    due = (position for position in positions if str(position) not in manifest["removed"])
+    due = (at for at in positions if str(at) not in manifest["removed"] and digests.get(at) is not False)
     with (folder / "events.jsonl").open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            whole.update(line)
+            hashed.update(line)
             event, position = json.loads(line), next(due, None)
             need(event["position"] == position, f"line {number}: {event['position']}, due was {position}")
             need(digest(event) == digests.get(position), f"position {position}: not what was appended")
     need((left := next(due, None)) is None, f"position {left}: the event is missing")
-    need(whole.hexdigest() == manifest["events_sha256"], "events.jsonl is not the file that was signed")
-    return digests
+    need(hashed.hexdigest() == manifest["events_sha256"], "events.jsonl is not the file that was signed")
+    return digests, len(positions) - number
 
 
 def verify_signatures(manifest, trusted):
@@ -94,38 +97,36 @@ def verify_signatures(manifest, trusted):
     need(signed(public, text, signature), "the manifest's signature does not hold")
     names = ("format", "store", "position", "chain_hash", "time", "key_id")
     text = "".join(f"{checkpoint[name]}\n" for name in names).encode()
-    need(
-        signed(public, text, bytes.fromhex(checkpoint["signature"])), "the checkpoint's signature is another"
-    )
-    end = [manifest["store"], manifest["batches"][-1]["last_position"], manifest["chain_after"]]
+    need(signed(public, text, bytes.fromhex(checkpoint["signature"])), "the checkpoint is signed otherwise")
+    end = [manifest["store"], *(manifest["batches"][-1][name] for name in ("last_position", "hash"))]
     need([checkpoint[name] for name in names[1:4]] == end, "the checkpoint is elsewhere")
 
 
 def verify_chain(manifest, batches, digests, keys):
-    current, begun = bytes.fromhex(manifest["chain_before"]), batches[0][0] - len(batches[0][2]) // 32
-    algorithm, store = manifest["algorithm"].encode(), bytes.fromhex(manifest["store"])
-    for last, stored, joined in batches:
-        for name, start in (e for e in manifest["epochs"] if e[1] <= last - len(joined) // 32 + 1):
+    current, store = bytes.fromhex(manifest["chain_before"]), bytes.fromhex(manifest["store"])
+    for first, last, stored, joined, emptied in batches:
+        for name, start in (e for e in manifest["epochs"] if e[1] <= first):
             need(name in keys, f"the chain's key {name} is not in the file given")
-            if start > begun:
-                fields = (algorithm, name.encode(), store, start.to_bytes(8, "big"), current)
-                current = hmac.new(keys[name], b"epoch" + prefixed(fields), "sha256").digest()
-            key = keys[name]
-        current, begun = hmac.new(key, current + joined, "sha256").digest(), last
-        need(current == stored, f"the keyed hash of the batch up to {last} does not hold")
+            if start == first:
+                fields = (manifest["algorithm"].encode(), name.encode(), store, start.to_bytes(8, "big"))
+                current = hmac.digest(keys[name], b"epoch" + prefixed((*fields, current)), "sha256")
+        sealed = b"emptied" + struct.pack(">QQ", first, last) + current + stored
+        text, due = (sealed, joined) if emptied else (current + joined, stored)
+        made = [hmac.digest(key, text, "sha256") for key in (keys.values() if emptied else [keys[name]])]
+        need(due in made, f"the keyed hash of the batch up to {last} does not hold")
+        current = stored
     for position, seal in manifest["removed"].items():
-        text = int(position).to_bytes(8, "big") + digests[int(position)]
-        sealed = (hmac.new(keys[k], how + text, "sha256") for k in keys for how in (b"removed", b"archived"))
-        need(seal in (each.hexdigest() for each in sealed), f"position {position}: not removed by retention")
+        tail = int(position).to_bytes(8, "big") + digests[int(position)]
+        texts = (b"removed" + tail, b"archived" + tail)
+        made = [hmac.digest(key, text, "sha256").hex() for key in keys.values() for text in texts]
+        need(seal in made, f"position {position}: not removed by retention")
 
 
 def main(folder, public_key=None, chain_key=None):
     manifest = json.loads((folder / "manifest.json").read_text("ascii"))
-    need(manifest["format"] == "coldaisle-export-1", f"format {manifest['format']!r} is not known here")
-    raw = [(b["last_position"], b["hash"], b["digests"]) for b in manifest["batches"]]
-    batches = [(last, bytes.fromhex(stored), bytes.fromhex(digests)) for last, stored, digests in raw]
-    need(batches[-1][1].hex() == manifest["chain_after"], "chain_after is not the hash of the last batch")
-    digests = verify_events(folder, manifest, batches)
+    need(manifest["format"] in ("coldaisle-export-1", "coldaisle-export-2"), "a format not known here")
+    batches = [batch_of(**entry) for entry in manifest["batches"]]
+    digests, removed = verify_events(folder, manifest, batches)
     text = Path(public_key).read_text("ascii") if public_key and Path(public_key).exists() else public_key
     trusted = text and [bytes.fromhex(line.split()[-1]) for line in text.splitlines() if line]
     verify_signatures(manifest, trusted)
@@ -133,7 +134,7 @@ def main(folder, public_key=None, chain_key=None):
         lines = [line.split() for line in Path(chain_key).read_text("ascii").splitlines() if line]
         verify_chain(manifest, batches, digests, {line[0]: bytes.fromhex(line[1]) for line in lines})
     print(f"holds: {manifest['first_position']} to {manifest['last_position']} of store {manifest['store']}")
-    print(f"removed by retention: {len(manifest['removed'])} events", "" if chain_key else "(not verified)")
+    print(f"removed by retention: {removed} events", "" if chain_key else "(not verified)")
     print(f"signer: {manifest['public_key']}", "" if public_key else "(the export's own: NOT yet trusted)")
     print("keyed chain:", "holds" if chain_key else "not verified, no --chain-key given")
 

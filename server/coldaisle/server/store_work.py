@@ -26,6 +26,7 @@ from coldaisle.core.store.retention_deleted import scavenge_deleted
 from coldaisle.core.store.retention_facts import tell_removed
 from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_chain import emptied
 from coldaisle.core.store.sqlite_schema import LAST_POSITION, open_reader
 from coldaisle.server.opening import open_cluster
 from coldaisle.server.retainer import COVERED_BY
@@ -52,7 +53,8 @@ def describe(path: Path, key: StoreKey | None) -> Described:
             "streams": _number(connection, "SELECT count(*) FROM stream"),
             "oldest": _moment(connection, "SELECT recorded FROM event ORDER BY position LIMIT 1"),
             "newest": _moment(connection, "SELECT recorded FROM event ORDER BY position DESC LIMIT 1"),
-            "removed_events": _number(connection, "SELECT count(*) FROM removed"),
+            "removed_events": _number(connection, "SELECT count(*) FROM removed")
+            + sum(last - first + 1 for first, last in emptied(connection)),
             "archived_events": sum(segment.events for segment in segments),
             "archive_files": len(segments),
             "archive": archive_folder(connection),

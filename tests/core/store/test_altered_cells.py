@@ -59,6 +59,11 @@ async def _fill(folder: Path) -> None:
         for number in range(1, EVENTS, 3):
             stream = ("telemetry-a", "asset-b", "asset-c")[number % 3 if number > 20 else 0]
             await store.append_many([Append(stream, [_new(n) for n in range(number, number + 3)])])
+        await store.append("logs-a", [_new(n) for n in range(500, 503)])
+        await store.append("logs-a", [_new(n) for n in range(503, 510)])
+        await store.append("asset-b", [_new(510)])
+        await set_retention(store, "logs", 0)
+        await scavenge(store, covered_by=(), now=FAR)  # two batches of which nothing is left
         await set_retention(store, "telemetry", 0)
         await scavenge(store, covered_by=(), now=FAR, archive_folder=folder / "archive", plain_archive=True)
         await store.append("telemetry-d", [_new(n) for n in range(EVENTS + 5, EVENTS + 10)])

@@ -117,7 +117,6 @@ def test_every_edit_of_the_events_is_found(exported: Path, seed: int) -> None:
     "field",
     [
         "chain_before",
-        "chain_after",
         "store",
         "epochs",
         "batches",

@@ -127,7 +127,7 @@ async def test_torn_pages_cost_what_lay_in_them(tmp_path: Path) -> None:
         assert done.events > EVENTS * 0.8
 
 
-@pytest.mark.parametrize("share", [0.3, 0.9])
+@pytest.mark.parametrize("share", [0.4, 0.9])
 async def test_a_cut_off_file_gives_what_is_left(tmp_path: Path, share: float) -> None:
     before = await fill(tmp_path / "events.db")
     content = (tmp_path / "events.db").read_bytes()

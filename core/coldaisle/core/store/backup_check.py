@@ -16,6 +16,7 @@ from coldaisle.core.store.archive import SegmentReader
 from coldaisle.core.store.archive_history import archive_folder, segments_of
 from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_chain import emptied
 from coldaisle.core.store.sqlite_schema import LAST_POSITION, open_reader, translate
 
 NEWEST_EVENTS = 1_000
@@ -105,11 +106,15 @@ def _everywhere(connection: apsw.Connection, archive: Path | None) -> list[str]:
 def missing(connection: apsw.Connection, head: int) -> Iterator[tuple[int, int]]:
     """Ranges of positions up to ``head`` that are neither there nor known to be removed."""
     expected = 1
-    query = "SELECT position FROM event UNION SELECT position FROM removed ORDER BY position"
-    for (position,) in cast("Iterator[tuple[int]]", connection.execute(query)):
-        if position > expected:
-            yield expected, position - 1
-        expected = position + 1
+    query = (
+        "SELECT position, position FROM event UNION ALL SELECT position, position FROM removed UNION ALL "
+        "SELECT emptied_from, last_position FROM batch WHERE emptied_from BETWEEN 0 AND last_position "
+        "ORDER BY 1"
+    )
+    for first, last in cast("Iterator[tuple[int, int]]", connection.execute(query)):
+        if first > expected:
+            yield expected, first - 1
+        expected = max(expected, last + 1)
     if expected <= head:
         yield expected, head
 
@@ -143,6 +148,9 @@ def _holes(connection: apsw.Connection, after: int, end: int) -> list[str]:
     query = "SELECT count(*) FROM {} WHERE position > ? AND position <= ?"
     there, removed = (
         int(connection.execute(query.format(table), (after, end)).get) for table in ("event", "removed")
+    )
+    removed += sum(
+        min(last, end) - max(first, after + 1) + 1 for first, last in emptied(connection, after + 1, end)
     )
     if there + removed == end - after:
         return []

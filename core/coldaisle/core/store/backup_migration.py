@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS snapshot_part(
   PRIMARY KEY(name, position, part));
 """
 
+_INDEX_OF_4 = "CREATE INDEX IF NOT EXISTS batch_emptied ON batch(emptied_from) WHERE emptied_from IS NOT NULL"
+
 
 def _to_2(connection: apsw.Connection) -> None:
     """Schema 1 was given to two layouts: the first had neither chain, retention nor deleted streams."""
@@ -53,7 +55,14 @@ def _to_3(connection: apsw.Connection) -> None:
     connection.execute(_TABLES_OF_3)
 
 
-MIGRATIONS: Mapping[int, Step] = {1: _to_2, 2: _to_3}
+def _to_4(connection: apsw.Connection) -> None:
+    """A batch of the chain of which no event is left keeps a seal instead of its digests."""
+    if "emptied_from" not in {row[1] for row in connection.execute("PRAGMA table_info(batch)")}:
+        connection.execute("ALTER TABLE batch ADD COLUMN emptied_from INTEGER")
+    connection.execute(_INDEX_OF_4)
+
+
+MIGRATIONS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4}
 """From which schema number, how to the next."""
 
 

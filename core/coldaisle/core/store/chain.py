@@ -125,6 +125,21 @@ def how_removed(record: bytes, position: int, digest: bytes, keys: Iterable[byte
     return b""
 
 
+def emptied_seal(key: bytes, previous: bytes, first: int, last: int, stored: bytes) -> bytes:
+    """What stands for the digests of a batch of which retention removed every event for good.
+
+    It is over what the batch's hash goes on from (``previous``), its positions, and that hash (``stored``).
+    """
+    return hmac.digest(key, b"emptied" + first.to_bytes(8) + last.to_bytes(8) + previous + stored, "sha256")
+
+
+def is_emptied(
+    seal: bytes, keys: Iterable[bytes], previous: bytes, first: int, last: int, stored: bytes
+) -> bool:
+    """Whether it is the seal of a batch that retention emptied, under one of these keys."""
+    return any(hmac.compare_digest(seal, emptied_seal(key, previous, first, last, stored)) for key in keys)
+
+
 def _seal(key: bytes, how: bytes, position: int, digest: bytes) -> bytes:
     return hmac.digest(key, how + position.to_bytes(8) + digest, "sha256")
 

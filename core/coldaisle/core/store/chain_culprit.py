@@ -9,8 +9,8 @@ from typing import cast
 
 import apsw
 
-from coldaisle.core.store.chain import DIGEST_BYTES, Fields, is_digest_of
-from coldaisle.core.store.sqlite_chain import batches
+from coldaisle.core.store.chain import Fields, is_digest_of
+from coldaisle.core.store.sqlite_chain import batches, emptied
 
 SEARCHED_POSITIONS = 20_000
 """How far from its place an event that was moved is recognised as such; beyond, it counts as changed."""
@@ -58,9 +58,10 @@ def classify(connection: apsw.Connection, position: int) -> tuple[str, str]:
     expected = _digest_at(connection, position)
     here = next(stored_events(connection, position, position), None)
     is_listed = bool(connection.execute("SELECT count(*) FROM removed WHERE position = ?", (position,)).get)
+    is_emptied = next(emptied(connection, position, position), None) is not None
     if here is None:
         return _missing(connection, position, is_listed)
-    if is_listed:
+    if is_listed or is_emptied:
         return "inserted", "retention had removed the event that belongs there"
     if expected is None:
         return "inserted", "the chain does not know of it"
@@ -105,10 +106,11 @@ def _digest_at(connection: apsw.Connection, position: int) -> bytes | None:
 
 def chained_digests(connection: apsw.Connection, first: int, last: int) -> Iterator[tuple[int, bytes]]:
     """The digests of positions, as far as there are batches, in order."""
-    for end, _, digests in batches(connection, first - 1):
-        start = end - len(digests) // DIGEST_BYTES + 1
+    for batch in batches(connection, first - 1):
+        start = batch.first_position
         if start > last:
             return
-        for position in range(max(first, start), min(last, end) + 1):
-            at = (position - start) * DIGEST_BYTES
-            yield position, digests[at : at + DIGEST_BYTES]
+        if batch.emptied_from is not None:
+            continue
+        for position in range(max(first, start), min(last, batch.last_position) + 1):
+            yield position, batch.digest(position)

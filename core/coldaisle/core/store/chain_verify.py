@@ -1,7 +1,7 @@
 """Walks the hash chain of a store and says at which position it does not hold, and how.
 
 Batch by batch, each in a short read transaction: a server may append meanwhile, and memory holds one
-batch's digests. What retention removed left its digest, so that the chain holds across it.
+batch's digests. What retention removed left its digest, or a seal of its batch: the chain holds across it.
 """
 
 import hmac
@@ -14,19 +14,19 @@ from msgspec import Struct
 from coldaisle.core.errors import ChainKeyUnusable
 from coldaisle.core.store.chain import (
     ARCHIVED,
-    DIGEST_BYTES,
     NO_HASH,
     Epoch,
     batch_hash,
     epoch_start,
     how_removed,
     is_digest_of,
+    is_emptied,
 )
 from coldaisle.core.store.chain_culprit import classify, stored_events
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.checkpoints import Checkpoint
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_chain import batches, load_epochs, removal_records, store_id
+from coldaisle.core.store.sqlite_chain import Batch, batches, load_epochs, removal_records, store_id
 from coldaisle.core.store.sqlite_schema import LAST_POSITION
 
 STEP_EVENTS = 2_000
@@ -126,7 +126,7 @@ class _Walk:
                 if batch is None:
                     self._finish(connection)
                 else:
-                    self._batch(connection, *batch)
+                    self._batch(connection, batch)
             return int(connection.execute(LAST_POSITION).get)
         finally:
             connection.execute("COMMIT")
@@ -141,19 +141,43 @@ class _Walk:
         self._all_keys = [self._keys[epoch.key_id] for epoch in self._epochs]
         self._pending.extend(self._epochs[known:])
 
-    def _batch(self, connection: apsw.Connection, last: int, stored: bytes, digests: bytes) -> None:
-        first = last - len(digests) // DIGEST_BYTES + 1
+    def _batch(self, connection: apsw.Connection, batch: Batch) -> None:
+        first, last = batch.first_position, batch.last_position
         if first > self.position + 1:
             self._stop(self.position + 1, Kind.REMOVED, f"no batch holds the positions up to {first - 1}")
-            return
-        expected = batch_hash(self._key(first), self._hash, digests)
-        bad = self._compare(connection, first, last, digests)
+        elif first <= self.position:
+            self._stop(self.position + 1, Kind.CHANGED, f"the batch up to {last} is of another length")
+        elif batch.emptied_from is None:
+            self._written(connection, batch, self._key(first))
+        else:
+            self._key(first)
+            self._emptied(connection, batch)
+
+    def _written(self, connection: apsw.Connection, batch: Batch, key: bytes) -> None:
+        """Its events are there, or went by retention's seals."""
+        bad = self._compare(connection, batch)
         if bad is not None:
             self._stop(bad, *_culprit(connection, bad))
-        elif first <= self.position or not hmac.compare_digest(expected, stored):
-            self._stop(self.position + 1, Kind.CHANGED, f"the hash of the batch up to {last} does not hold")
+        elif not hmac.compare_digest(batch_hash(key, self._hash, batch.digests), batch.hash):
+            says = f"the hash of the batch up to {batch.last_position} does not hold"
+            self._stop(self.position + 1, Kind.CHANGED, says)
         else:
-            self._reached(last, stored)
+            self._reached(batch.last_position, batch.hash)
+
+    def _emptied(self, connection: apsw.Connection, batch: Batch) -> None:
+        """Nothing is left of it, and the chain's own seal says that this was retention."""
+        first, last = batch.first_position, batch.last_position
+        there = connection.execute(
+            "SELECT min(position) FROM event WHERE position BETWEEN ? AND ?", (first, last)
+        ).get
+        if not is_emptied(batch.digests, self._all_keys, self._hash, first, last, batch.hash):
+            says = f"that retention emptied the batch up to {last} is under no seal of the chain's key"
+            self._stop(first, Kind.REMOVED, says)
+        elif there is not None:
+            self._stop(there, *_culprit(connection, there))
+        else:
+            self._removed += last - first + 1
+            self._reached(last, batch.hash)
 
     def _key(self, first: int) -> bytes:
         """The key in force at ``first``; enters the epochs that begin there."""
@@ -165,29 +189,26 @@ class _Walk:
     def _current(self, first: int) -> Epoch:
         return [epoch for epoch in self._epochs if epoch.first_position <= first][-1]
 
-    def _compare(self, connection: apsw.Connection, first: int, last: int, digests: bytes) -> int | None:
+    def _compare(self, connection: apsw.Connection, batch: Batch) -> int | None:
         """The first position of the batch that is not as its digest says; None when all are."""
-        removed = removal_records(connection, first, last)
-        position = first
-        for fields in stored_events(connection, first, last):
-            position = self._skip(position, fields[0], first, digests, removed)
-            at = (position - first) * DIGEST_BYTES
+        position, last = batch.first_position, batch.last_position
+        removed = removal_records(connection, position, last)
+        for fields in stored_events(connection, position, last):
+            position = self._skip(position, fields[0], batch, removed)
             if position < fields[0] or position in removed:
                 return position
-            if not is_digest_of(digests[at : at + DIGEST_BYTES], fields):
+            if not is_digest_of(batch.digest(position), fields):
                 return position
             self._events += 1
             position += 1
-        position = self._skip(position, last + 1, first, digests, removed)
+        position = self._skip(position, last + 1, batch, removed)
         return position if position <= last else None
 
-    def _skip(self, position: int, end: int, first: int, digests: bytes, removed: dict[int, bytes]) -> int:
+    def _skip(self, position: int, end: int, batch: Batch, removed: dict[int, bytes]) -> int:
         """Past what retention removed, by its own seal."""
         while position < end:
-            at = (position - first) * DIGEST_BYTES
-            how = how_removed(
-                removed.get(position, b""), position, digests[at : at + DIGEST_BYTES], self._all_keys
-            )
+            record = removed.get(position, b"")
+            how = how_removed(record, position, batch.digest(position), self._all_keys)
             if not how:
                 break
             self._removed += 1

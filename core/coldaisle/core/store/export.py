@@ -31,7 +31,7 @@ from coldaisle.core.store.sqlite_chain import (
     store_id,
 )
 
-FORMAT = "coldaisle-export-1"
+FORMAT = "coldaisle-export-2"
 EVENTS_FILE = "events.jsonl"
 MANIFEST_FILE = "manifest.json"
 STEP_EVENTS = 1_000
@@ -55,6 +55,18 @@ class Exported(Struct, frozen=True):
     removed: int
 
 
+class _Part(Struct, frozen=True):
+    """Of some positions: the events' lines and the last one's position (0: none), the seals of what is gone.
+
+    ``emptied`` are the batches there of which nothing is left.
+    """
+
+    lines: list[bytes]
+    newest: int
+    seals: dict[int, str]
+    emptied: list[Batch]
+
+
 async def export(
     store: SqliteStore,
     folder: Path,
@@ -72,10 +84,10 @@ async def export(
             f"positions {first} to {last} are {last - first + 1}, and an export holds {MAX_EXPORT_EVENTS} at "
             "most: write several, each with its own proof"
         )
-    manifest = await store.inspect(lambda connection: _manifest(connection, first, last, key))
+    manifest, found = await store.inspect(lambda connection: _manifest(connection, first, last, key))
     _make(folder)
     try:
-        return await _write(store, folder, manifest, key, progress)
+        return await _write(store, folder, manifest, found, key, progress)
     except BaseException as error:  # also a cancelled export leaves nothing that looks like one
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
@@ -87,94 +99,119 @@ async def export(
 
 
 async def _write(
-    store: SqliteStore, folder: Path, manifest: dict[str, object], key: SigningKey, progress: Progress
+    store: SqliteStore,
+    folder: Path,
+    manifest: dict[str, object],
+    found: list[Batch],
+    key: SigningKey,
+    progress: Progress,
 ) -> Exported:
     first, last = cast("int", manifest["first_position"]), cast("int", manifest["last_position"])
-    written, hashed = 0, sha256()
-    seals: dict[str, str] = {}
+    written, newest, hashed = 0, 0, sha256()
+    seals: dict[int, str] = {}
+    emptied: dict[int, Batch] = {}
     with (folder / EVENTS_FILE).open("xb") as file:
         for start in range(first, last + 1, STEP_EVENTS):
             end = min(last, start + STEP_EVENTS - 1)
-            lines, removed = await store.inspect(partial(_lines, first=start, last=end))
-            seals.update(removed)
-            for line in lines:
+            part = await store.inspect(partial(_part, first=start, last=end))
+            for batch in part.emptied:
+                if batch.first_position <= newest:
+                    raise StoreError(
+                        f"retention removed events before position {start} while they were exported: export "
+                        "again; nothing is left of this one"
+                    )
+                emptied[batch.last_position] = batch
+            seals.update(part.seals)
+            for line in part.lines:
                 file.write(line)
                 hashed.update(line)
-            written += len(lines)
+            written, newest = written + len(part.lines), part.newest or newest
             progress(end, last)
-    manifest |= {"events_sha256": hashed.hexdigest(), "removed": seals}
+    gone = {at for each in emptied.values() for at in range(each.first_position, each.last_position + 1)}
+    seals = {at: seal for at, seal in seals.items() if at not in gone}
+    manifest |= {
+        "batches": [_shown(emptied.get(batch.last_position, batch)) for batch in found],
+        "events_sha256": hashed.hexdigest(),
+        "removed": {str(at): seal for at, seal in seals.items()},
+    }
     _write_signed(folder / MANIFEST_FILE, manifest, key)
-    return Exported(first, last, written, len(seals))
+    return Exported(first, last, written, last - first + 1 - written)
 
 
-def _manifest(connection: apsw.Connection, first: int, last: int, key: SigningKey) -> dict[str, object]:
+def _shown(batch: Batch) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "last_position": batch.last_position,
+        "hash": batch.hash.hex(),
+        "digests": batch.digests.hex(),
+    }
+    return shown if batch.emptied_from is None else shown | {"emptied_from": batch.emptied_from}
+
+
+def _manifest(
+    connection: apsw.Connection, first: int, last: int, key: SigningKey
+) -> tuple[dict[str, object], list[Batch]]:
+    """What the manifest tells beside events and batches, and the batches as they are now."""
     epochs = load_epochs(connection)
     found = _batches(connection, first, last)
-    if not epochs or not found or first < _start(found[0]) or last > found[-1][0] or first > last:
+    chained = bool(epochs and found) and found[0].first_position <= first <= last <= found[-1].last_position
+    if not chained:
         raise ChainKeyUnusable(
             f"positions {first} to {last} are not all in the hash chain: name a range from "
             f"{epochs[0].first_position if epochs else 'a chained history'} to the head"
         )
-    _, before = last_batch(connection, found[0][0] - 1) or (0, NO_HASH)
-    return {
+    _, before = last_batch(connection, found[0].last_position - 1) or (0, NO_HASH)
+    manifest: dict[str, object] = {
         "format": FORMAT,
         "algorithm": ALGORITHM,
         "store": store_id(connection).hex(),
         "first_position": first,
         "last_position": last,
         "chain_before": before.hex(),
-        "chain_after": found[-1][1].hex(),
         "epochs": [[epoch.key_id, epoch.first_position] for epoch in epochs],
-        "batches": [
-            {"last_position": end, "hash": stored.hex(), "digests": digests.hex()}
-            for end, stored, digests in found
-        ],
-        "checkpoint": json.loads(encode_checkpoint(checkpoint_at(connection, key, found[-1][0]))),
+        "checkpoint": json.loads(encode_checkpoint(checkpoint_at(connection, key, found[-1].last_position))),
         "public_key": key.public.hex(),
     }
+    return manifest, found
 
 
 def _batches(connection: apsw.Connection, first: int, last: int) -> list[Batch]:
     """Every batch that touches the range."""
     found: list[Batch] = []
-    for row in batches(connection, first - 1):
-        if _start(row) > last:
+    for batch in batches(connection, first - 1):
+        if batch.first_position > last:
             break
-        found.append(row)
+        found.append(batch)
     return found
 
 
-def _start(batch: Batch) -> int:
-    return batch[0] - len(batch[2]) // DIGEST_BYTES + 1
-
-
-def _lines(connection: apsw.Connection, first: int, last: int) -> tuple[list[bytes], dict[str, str]]:
-    """The events' lines, and the seals of those that are gone, in one state: retention may go on beside."""
+def _part(connection: apsw.Connection, first: int, last: int) -> _Part:
+    """In one state: retention may go on beside."""
     connection.execute("BEGIN")
     try:
-        return _checked_lines(connection, first, last)
+        return _checked_part(connection, first, last)
     finally:
         connection.execute("COMMIT")
 
 
-def _checked_lines(connection: apsw.Connection, first: int, last: int) -> tuple[list[bytes], dict[str, str]]:
+def _checked_part(connection: apsw.Connection, first: int, last: int) -> _Part:
     rows = {row[0]: row for row in stored_events(connection, first, last)}
     removed = removal_records(connection, first, last)
-    lines = []
-    for batch in _batches(connection, first, last):
-        start = _start(batch)
-        for position in range(max(first, start), min(last, batch[0]) + 1):
-            at = (position - start) * DIGEST_BYTES
-            digest, event = batch[2][at : at + DIGEST_BYTES], rows.get(position)
-            if event is None and position in removed:
+    found = _batches(connection, first, last)
+    lines, newest = [], 0
+    for batch in found:
+        for position in range(max(first, batch.first_position), min(last, batch.last_position) + 1):
+            event = rows.get(position)
+            if event is None and (position in removed or batch.emptied_from is not None):
                 continue
-            if event is None or not is_digest_of(digest, event):
+            if event is None or not is_digest_of(batch.digest(position), event):
                 raise Altered(
                     f"position {position} is not what was appended: run `coldaisle history verify`; "
                     "nothing that was altered is exported"
                 )
             lines.append(_line(event))
-    return lines, {str(position): record[DIGEST_BYTES:].hex() for position, record in removed.items()}
+            newest = position
+    seals = {position: record[DIGEST_BYTES:].hex() for position, record in removed.items()}
+    return _Part(lines, newest, seals, [batch for batch in found if batch.emptied_from is not None])
 
 
 def _line(event: Fields) -> bytes:

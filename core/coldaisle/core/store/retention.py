@@ -9,7 +9,8 @@ archived, on disk, before the first of them is removed, and none is archived int
 
 Three things stay although they are old: the newest event of all (positions are never used twice), what no
 snapshot covers yet (else twin and detection could not be made again), and what is kept for ever.
-Removed events leave their digest, so that the history can still be verified.
+Removed events leave their digest, and a batch of which none is left a seal, so that the history can still be
+verified.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ from coldaisle.core.store.archive import (
 from coldaisle.core.store.archive_history import ARCHIVE_FOLDER
 from coldaisle.core.store.chain import ARCHIVED, REMOVED, Fields, fields_digest
 from coldaisle.core.store.port import EventFilter
+from coldaisle.core.store.retention_emptied import seal_emptied
 from coldaisle.core.store.retention_marks import Removal, add_to_total, mark, number_at, remove_events
 from coldaisle.core.store.snapshots import snapshot_positions
 from coldaisle.core.store.sqlite import SqliteStore
@@ -228,6 +230,7 @@ class _Scavenge:
             removals, after = await self._store.inspect(partial(self._found, after=after, end=end))
             await self._store.maintain(partial(self._remove_some, removals=removals, position=after))
             self.removed += len(removals)
+            await seal_emptied(self._store, [position for position, _ in removals])
             self._progress(self._category, after, self._end)
             await asyncio.sleep(self._rest_seconds)
         return after

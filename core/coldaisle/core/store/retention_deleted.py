@@ -13,6 +13,7 @@ import apsw
 
 from coldaisle.core.store.chain import REMOVED, Fields, fields_digest
 from coldaisle.core.store.retention import REMOVED_EVENTS, Scavenged, bounded
+from coldaisle.core.store.retention_emptied import seal_emptied
 from coldaisle.core.store.retention_marks import add_to_total, remove_events
 from coldaisle.core.store.sqlite import SqliteStore
 
@@ -34,16 +35,20 @@ async def scavenge_deleted(
     end, held_back = await bounded(store, await store.head(), covered_by)
     removed = 0
     record = partial(store.removal_record, REMOVED)
-    while count := await store.maintain(partial(_remove_some, end=end, record=record)):
-        removed += count
+    while gone := await store.maintain(partial(_remove_some, end=end, record=record)):
+        removed += len(gone)
+        await seal_emptied(store, gone)
         await asyncio.sleep(rest_seconds)
     return Scavenged(DELETED, removed, 0, end, held_back)
 
 
-def _remove_some(connection: apsw.Connection, end: int, record: Callable[[int, bytes], bytes]) -> int:
-    """Looks and removes in one transaction: what is hidden may be shown again at any other time."""
+def _remove_some(connection: apsw.Connection, end: int, record: Callable[[int, bytes], bytes]) -> list[int]:
+    """Looks and removes in one transaction: what is hidden may be shown again at any other time.
+
+    The positions that it removed.
+    """
     rows = cast("list[Fields]", connection.execute(_SELECT_HIDDEN, (end, REMOVED_EVENTS)).fetchall())
     remove_events(connection, [(row[0], record(row[0], fields_digest(row))) for row in rows])
     if rows:
         add_to_total(connection, DELETED, "removed_events", len(rows))
-    return len(rows)
+    return [row[0] for row in rows]

@@ -28,7 +28,7 @@ from coldaisle.core.store.chain import DIGEST_BYTES, Fields, is_digest_of
 from coldaisle.core.store.cipher import StoreKey, unlock
 from coldaisle.core.store.salvage_pages import Row, rows_of
 from coldaisle.core.store.salvage_query import open_damaged, query_rows
-from coldaisle.core.store.sqlite_chain import batches
+from coldaisle.core.store.sqlite_chain import batches, emptied
 from coldaisle.core.store.sqlite_open import open_writer
 from coldaisle.core.store.sqlite_schema import LAST_POSITION, PAGE_BYTES, transaction, translate
 from coldaisle.core.store.sqlite_writer import PUT_SETTING
@@ -39,6 +39,11 @@ COPIED_TABLES = ("checkpoint", "batch", "removed", "segment", "retention", "sett
 cache, and are left."""
 
 _INSERT_EVENT = "INSERT OR IGNORE INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_BATCH = (
+    "INSERT INTO batch VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET digests = excluded.digests, "
+    "emptied_from = excluded.emptied_from WHERE excluded.emptied_from IS NOT NULL"
+)
+"""An emptied batch is never filled again: what it was before may still stand on a page that is not in use."""
 _EVENTS_BETWEEN = (
     "SELECT e.position, s.name, e.version, e.id, e.type, e.schema, e.time, e.recorded, e.actor, e.data, "
     "e.correlation_id, e.causation_id FROM event e JOIN stream s ON s.id = e.stream_id "
@@ -173,17 +178,23 @@ def _copy_tables(source: Path, target: apsw.Connection, key: StoreKey | None) ->
     except (apsw.Error, StoreError):
         return COPIED_TABLES
     for table in COPIED_TABLES:
-        columns = target.execute("SELECT count(*) FROM pragma_table_info(?)", (table,)).get
-        insert = f"INSERT OR REPLACE INTO {table} VALUES({','.join('?' * columns)})"
         try:
+            names = [name for name in _columns(target, table) if name in _columns(reader, table)]
+            columns = ", ".join(names)  # an older file has fewer
+            insert = f"INSERT OR REPLACE INTO {table}({columns}) VALUES({','.join('?' * len(names))})"
             with transaction(target):
-                target.executemany(insert, reader.execute(f"SELECT * FROM {table}"))
+                target.executemany(insert, reader.execute(f"SELECT {columns} FROM {table}"))
         except apsw.FullError:  # this is the new file
             raise
         except (apsw.Error, UnicodeDecodeError):
             unreadable.append(table)
     reader.close()
     return tuple(unreadable)
+
+
+def _columns(connection: apsw.Connection, table: str) -> list[str]:
+    found = connection.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+    return [str(name) for (name,) in found]
 
 
 def _copy_events(rows: Iterator[Row], target: apsw.Connection, progress: Progress) -> int:
@@ -193,13 +204,17 @@ def _copy_events(rows: Iterator[Row], target: apsw.Connection, progress: Progres
         events = [event for row in chunk if (event := _event(row)) is not None]
         with transaction(target):
             target.executemany(_INSERT_EVENT, events)
-            for insert, is_row in _OTHER_ROWS:
-                target.executemany(insert, [(row[0], *row[2:]) for row in chunk if is_row(row)])
+            for insert, width, is_row in _OTHER_ROWS:
+                rows_of_it = [(row[0], *row[2:]) for row in chunk if is_row(row)]
+                target.executemany(insert, [row + (None,) * (width - len(row)) for row in rows_of_it])
         count += len(events)
         progress(count)
     with transaction(target):
         # what retention removed is not brought back by a page that was not yet used again
         target.execute("DELETE FROM event WHERE position IN (SELECT position FROM removed)")
+        for table in ("event", "removed"):
+            gone = f"DELETE FROM {table} WHERE position BETWEEN ? AND ?"
+            target.executemany(gone, list(emptied(target)))
     return count
 
 
@@ -246,9 +261,10 @@ def _is_stream(row: Row) -> bool:
 
 def _is_batch(row: Row) -> bool:
     return (
-        len(row) == 4
+        len(row) in (4, 5)
         and row[1] is None
-        and all(isinstance(value, bytes) and len(value) % DIGEST_BYTES == 0 for value in row[2:])
+        and all(isinstance(value, bytes) and len(value) % DIGEST_BYTES == 0 for value in row[2:4])
+        and all(value is None or isinstance(value, int) for value in row[4:])
     )
 
 
@@ -262,10 +278,11 @@ def _is_removed(row: Row) -> bool:
 
 
 _OTHER_ROWS = (
-    ("INSERT OR IGNORE INTO stream VALUES(?,?,?,?,?)", _is_stream),
-    ("INSERT OR IGNORE INTO batch VALUES(?,?,?)", _is_batch),
-    ("INSERT OR IGNORE INTO removed VALUES(?,?)", _is_removed),
+    ("INSERT OR IGNORE INTO stream VALUES(?,?,?,?,?)", 5, _is_stream),
+    (_INSERT_BATCH, 4, _is_batch),
+    ("INSERT OR IGNORE INTO removed VALUES(?,?)", 2, _is_removed),
 )
+"""How a row of another table goes in, how many values it has now, and how it is recognised on a page."""
 
 
 def _name_streams(target: apsw.Connection) -> int:
@@ -290,12 +307,10 @@ def _name_streams(target: apsw.Connection) -> int:
 def _drop_altered(target: apsw.Connection) -> int:
     """Take out events whose digest is not the chain's; how many."""
     altered: list[tuple[int]] = []
-    for last, _, digests in batches(target, -1):
-        first = last - len(digests) // DIGEST_BYTES + 1
-        rows = target.execute(_EVENTS_BETWEEN, (first, last))
+    for batch in batches(target, -1):
+        rows = target.execute(_EVENTS_BETWEEN, (batch.first_position, batch.last_position))
         for row in cast("Iterable[Fields]", rows):
-            at = (row[0] - first) * DIGEST_BYTES
-            if not is_digest_of(digests[at : at + DIGEST_BYTES], row):
+            if not is_digest_of(batch.digest(row[0]), row):
                 altered.append((row[0],))
     with transaction(target):
         target.executemany("DELETE FROM event WHERE position = ?", altered)

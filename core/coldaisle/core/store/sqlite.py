@@ -120,6 +120,11 @@ class SqliteStore:
                 raise translate(error, self.path) from error
             raise
 
+    @property
+    def chain_keys(self) -> ChainKeys | None:
+        """The keys of the hash chain, where there is one."""
+        return self._chain
+
     def removal_record(self, how: bytes, position: int, digest: bytes) -> bytes:
         """What stays of an event that is removed; see ``chain.removal_record``."""
         key = None if self._chain is None else self._chain[self._chain.current]

@@ -1,14 +1,24 @@
 """The hash chain as an SQLite store keeps it: epochs and store id in ``setting``, a row for each batch."""
 
 from collections.abc import Iterable, Iterator
+from itertools import starmap
 from pathlib import Path
 from typing import cast
 
 import apsw
 import msgspec
+from msgspec import Struct
 
 from coldaisle.core.errors import ChainKeyUnusable, StoreUnreadable
-from coldaisle.core.store.chain import ALGORITHM, NO_HASH, Epoch, batch_hash, digests_of, epoch_start
+from coldaisle.core.store.chain import (
+    ALGORITHM,
+    DIGEST_BYTES,
+    NO_HASH,
+    Epoch,
+    batch_hash,
+    digests_of,
+    epoch_start,
+)
 from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.sqlite_insert import Row
 from coldaisle.core.store.sqlite_schema import transaction, typed_rows
@@ -16,14 +26,45 @@ from coldaisle.core.store.sqlite_schema import transaction, typed_rows
 _NO_END = (1 << 63) - 1
 _BATCHES = (
     "SELECT last_position, CASE typeof(hash) WHEN 'blob' THEN hash ELSE x'' END, "
-    "CASE typeof(digests) WHEN 'blob' THEN digests ELSE x'' END FROM batch WHERE last_position > ? "
+    "CASE typeof(digests) WHEN 'blob' THEN digests ELSE x'' END, "
+    "CASE typeof(emptied_from) WHEN 'null' THEN NULL WHEN 'integer' THEN emptied_from ELSE 0 END "
+    "FROM batch WHERE last_position > ? "
     "ORDER BY last_position LIMIT ?"
 )
+_EMPTIED = (
+    "SELECT emptied_from, last_position FROM batch WHERE emptied_from >= "
+    "ifnull((SELECT max(emptied_from) FROM batch WHERE emptied_from <= ?1), 0) AND emptied_from <= ?2 "
+    "AND last_position >= ?1 ORDER BY emptied_from"
+)
+"""Batches do not overlap, so at most one begins before the range: the index serves all of this."""
 _SETTING = "SELECT value FROM setting WHERE key = ?"
 _INSERT_BATCH = "INSERT INTO batch(last_position, hash, digests) VALUES(?,?,?)"
 _PUT = "INSERT INTO setting VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
-Batch = tuple[int, bytes, bytes]
-"""Where a batch of the chain ends, its hash, and the digests of its events."""
+
+
+class Batch(Struct, frozen=True):
+    """A batch of the chain: where it ends, its hash, and the digests of its events.
+
+    Of one that retention emptied, ``digests`` is the seal that took their place; see ``chain.emptied_seal``.
+    """
+
+    last_position: int
+    hash: bytes
+    digests: bytes
+    emptied_from: int | None = None
+
+    @property
+    def first_position(self) -> int:
+        """Where it begins."""
+        if self.emptied_from is not None:
+            return self.emptied_from
+        return self.last_position - len(self.digests) // DIGEST_BYTES + 1
+
+    def digest(self, position: int) -> bytes:
+        """The digest of one of its events; none (no bytes) once it is emptied."""
+        at = (position - self.first_position) * DIGEST_BYTES
+        return b"" if self.emptied_from is not None else self.digests[at : at + DIGEST_BYTES]
+
 
 _epochs_decoder: msgspec.json.Decoder[list[Epoch]] = msgspec.json.Decoder(list[Epoch])
 
@@ -92,8 +133,16 @@ def load_epochs(connection: apsw.Connection) -> list[Epoch]:
 
 
 def batches(connection: apsw.Connection, after: int, limit: int = -1) -> Iterator[Batch]:
-    """The batches that end behind a position; what was made of another type than bytes comes as none."""
-    return cast("Iterator[Batch]", connection.execute(_BATCHES, (after, limit)))
+    """The batches that end behind a position; what was made of another type comes as no bytes, or as 0."""
+    rows = cast(
+        "Iterator[tuple[int, bytes, bytes, int | None]]", connection.execute(_BATCHES, (after, limit))
+    )
+    return starmap(Batch, rows)
+
+
+def emptied(connection: apsw.Connection, first: int = 0, last: int = _NO_END) -> Iterator[tuple[int, int]]:
+    """First and last position of each batch that retention emptied, as far as it touches these positions."""
+    return cast("Iterator[tuple[int, int]]", connection.execute(_EMPTIED, (first, last)))
 
 
 def last_batch(connection: apsw.Connection, end: int = _NO_END) -> tuple[int, bytes] | None:
@@ -121,12 +170,14 @@ def store_id(connection: apsw.Connection) -> bytes:
     return found[0][0] if found else b""
 
 
-def last_hash(connection: apsw.Connection, epochs: list[Epoch], keys: ChainKeys) -> bytes:
-    """The hash that the next batch goes on from."""
-    reached, current = last_batch(connection) or (-1, NO_HASH)
+def last_hash(
+    connection: apsw.Connection, epochs: list[Epoch], keys: ChainKeys, before: int = _NO_END
+) -> bytes:
+    """The hash that the next batch goes on from, or the one that begins at ``before``."""
+    reached, current = last_batch(connection, before - 1) or (-1, NO_HASH)
     for epoch in epochs:
         key = keys[epoch.key_id]
-        if epoch.first_position > reached:
+        if reached < epoch.first_position <= before:
             current = epoch_start(key, epoch, store_id(connection), current)
     return current
 

@@ -11,7 +11,7 @@ from coldaisle.core.errors import SchemaTooNew, StoreError, StoreFull, StoreUnre
 from coldaisle.core.store.cipher import StoreKey, unlock
 
 APPLICATION_ID = 0x434F4C44  # "COLD", so that file(1) and we know our own
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PAGE_BYTES = 32_768
 BUSY_MILLISECONDS = 10_000
 
@@ -26,7 +26,9 @@ CREATE TABLE event(
 CREATE UNIQUE INDEX event_by_stream ON event(stream_id, version);
 CREATE UNIQUE INDEX event_by_id ON event(id);
 CREATE TABLE checkpoint(consumer TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE batch(last_position INTEGER PRIMARY KEY, hash BLOB NOT NULL, digests BLOB NOT NULL);
+CREATE TABLE batch(
+  last_position INTEGER PRIMARY KEY, hash BLOB NOT NULL, digests BLOB NOT NULL, emptied_from INTEGER);
+CREATE INDEX batch_emptied ON batch(emptied_from) WHERE emptied_from IS NOT NULL;
 CREATE TABLE removed(position INTEGER PRIMARY KEY, digest BLOB NOT NULL);
 CREATE TABLE segment(
   first_position INTEGER PRIMARY KEY, last_position INTEGER NOT NULL, events INTEGER NOT NULL,
