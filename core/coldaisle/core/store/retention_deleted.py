@@ -1,7 +1,7 @@
 """Events that deletion, truncation or a tombstone hid from readers of their stream: their rows go.
 
-Whoever hid them meant them to be gone, so they are not archived. Their digests stay, and the history can
-still be verified. As with old events, what no snapshot covers stays, and the newest event of all does.
+Whoever hid them meant them to be gone, so they are not archived. What the chain needs of them stays, and the
+history can still be verified. As with old events, what no snapshot covers stays, and the newest event does.
 """
 
 import asyncio

@@ -174,7 +174,7 @@ class AccessRefused(Struct, frozen=True, gc=False):
 
 
 class EventsRemoved(Struct, frozen=True, gc=False):
-    """Retention removed old events of a category of streams, up to a position; their digests stay.
+    """Retention removed old events of a category of streams, up to a position; the chain holds on.
 
     The category ``$deleted`` stands for events that deletion hid. Totals count from the store's beginning.
     """
