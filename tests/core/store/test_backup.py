@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from coldaisle.core.errors import StoreError, StoreUnreadable, WrongVersion
+from coldaisle.core.errors import StoreError, StoreFull, StoreUnreadable, WrongVersion
 from coldaisle.core.events import NewEvent, Recorded
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.backup import backup, restore
@@ -350,6 +350,24 @@ async def test_a_store_of_the_second_layout_only_gets_its_number(tmp_path: Path)
         assert await retention(store) == {"telemetry": 5}
         now = await store.inspect(lambda c: c.execute("SELECT sql FROM sqlite_schema").fetchall())
         assert now == layout
+
+
+async def test_an_older_store_on_a_full_disk_says_what_room_it_needs_and_stays(small_disk: Path) -> None:
+    path = small_disk / "events.db"
+    async with SqliteStore(path) as store:
+        before = await fill(store, 5)
+        await store.maintain(lambda c: c.execute("PRAGMA user_version=3").fetchall())
+    content, size = path.read_bytes(), path.stat().st_size
+    with pytest.raises(StoreFull, match=f"takes up to {size:,} bytes"):
+        async with SqliteStore(path):
+            pass
+    assert path.read_bytes() == content
+    assert not path.with_name("events.db.schema-3").exists()
+    for suffix in ("", "-wal"):  # the log, where the disk had no room to take it in
+        if (file := small_disk / f"events.db{suffix}").exists():
+            (small_disk.parent / file.name).write_bytes(file.read_bytes())
+    async with SqliteStore(small_disk.parent / "events.db") as store:
+        assert await everything(store) == before
 
 
 async def test_a_store_from_before_snapshots_came_in_parts_keeps_its_snapshots(tmp_path: Path) -> None:

@@ -4,15 +4,18 @@ A step is named by the version that it starts from, and a published step is neve
 step the file is backed up beside itself.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import apsw
 
-from coldaisle.core.errors import StoreUnreadable
+from coldaisle.core.errors import StoreFull, StoreUnreadable
 from coldaisle.core.store.backup import backup
 from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite_schema import SCHEMA_VERSION, transaction
+
+log = logging.getLogger(__name__)
 
 Step = Callable[[apsw.Connection], None]
 
@@ -74,7 +77,10 @@ def migrate(
     *,
     key: StoreKey | None = None,
 ) -> int:
-    """Bring the file up to ``target``; the number of steps taken. Raises StoreUnreadable for want of one."""
+    """Bring the file up to ``target``; the number of steps taken. Raises StoreUnreadable for want of one.
+
+    Raises StoreFull when the backup has no room beside it.
+    """
     found = int(connection.pragma("user_version"))
     if found >= target:
         return 0
@@ -84,11 +90,22 @@ def migrate(
             f"{path} has schema {found}, and this Coldaisle knows no way from {missing[0]} to {target}: "
             "open it with the Coldaisle that wrote it and copy it from there"
         )
-    saved = path.with_name(f"{path.name}.schema-{found}")
-    if not saved.exists():
-        backup(path, saved, key=key)
+    _save(path, path.with_name(f"{path.name}.schema-{found}"), key)
     for version in range(found, target):
         with transaction(connection):
             steps[version](connection)
             connection.execute(f"PRAGMA user_version={version + 1}")
     return target - found
+
+
+def _save(path: Path, saved: Path, key: StoreKey | None) -> None:
+    if saved.exists():
+        return
+    log.warning("%s is of an older schema: backing it up as %s, then bringing it up to date", path, saved)
+    try:
+        backup(path, saved, key=key)
+    except StoreFull as error:
+        raise StoreFull(
+            f"{path} is of an older schema, and is backed up beside itself before it is brought up to date: "
+            f"that takes up to {path.stat().st_size:,} bytes on its disk; free them, nothing was changed"
+        ) from error
