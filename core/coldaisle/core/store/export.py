@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 import apsw
-from msgspec import Struct
+from msgspec import Struct, field
 
 from coldaisle.core.errors import ChainKeyUnusable, StoreError
 from coldaisle.core.events.ids import id_text
@@ -67,6 +67,33 @@ class _Part(Struct, frozen=True):
     emptied: list[Batch]
 
 
+class _Collected(Struct):
+    """What the parts of an export come to."""
+
+    events: int = 0
+    newest: int = 0
+    seals: dict[int, str] = field(default_factory=dict)
+    emptied: dict[int, Batch] = field(default_factory=dict)
+
+    def take(self, part: _Part, start: int) -> None:
+        """One more part, from this position on. Raises StoreError where what was taken has no proof now."""
+        for batch in part.emptied:
+            if batch.first_position <= self.newest:
+                raise StoreError(
+                    f"retention removed events before position {start} while they were exported: export "
+                    "again; nothing is left of this one"
+                )
+            self.emptied[batch.last_position] = batch
+        self.seals.update(part.seals)
+        self.events, self.newest = self.events + len(part.lines), part.newest or self.newest
+
+    def removed(self) -> dict[str, str]:
+        """The seals by position, but for the batches that have one of their own by now."""
+        emptied = self.emptied.values()
+        gone = {at for each in emptied for at in range(each.first_position, each.last_position + 1)}
+        return {str(at): seal for at, seal in self.seals.items() if at not in gone}
+
+
 async def export(
     store: SqliteStore,
     folder: Path,
@@ -107,35 +134,23 @@ async def _write(
     progress: Progress,
 ) -> Exported:
     first, last = cast("int", manifest["first_position"]), cast("int", manifest["last_position"])
-    written, newest, hashed = 0, 0, sha256()
-    seals: dict[int, str] = {}
-    emptied: dict[int, Batch] = {}
+    collected, hashed = _Collected(), sha256()
     with (folder / EVENTS_FILE).open("xb") as file:
         for start in range(first, last + 1, STEP_EVENTS):
             end = min(last, start + STEP_EVENTS - 1)
             part = await store.inspect(partial(_part, first=start, last=end))
-            for batch in part.emptied:
-                if batch.first_position <= newest:
-                    raise StoreError(
-                        f"retention removed events before position {start} while they were exported: export "
-                        "again; nothing is left of this one"
-                    )
-                emptied[batch.last_position] = batch
-            seals.update(part.seals)
+            collected.take(part, start)
             for line in part.lines:
                 file.write(line)
                 hashed.update(line)
-            written, newest = written + len(part.lines), part.newest or newest
             progress(end, last)
-    gone = {at for each in emptied.values() for at in range(each.first_position, each.last_position + 1)}
-    seals = {at: seal for at, seal in seals.items() if at not in gone}
     manifest |= {
-        "batches": [_shown(emptied.get(batch.last_position, batch)) for batch in found],
+        "batches": [_shown(collected.emptied.get(batch.last_position, batch)) for batch in found],
         "events_sha256": hashed.hexdigest(),
-        "removed": {str(at): seal for at, seal in seals.items()},
+        "removed": collected.removed(),
     }
     _write_signed(folder / MANIFEST_FILE, manifest, key)
-    return Exported(first, last, written, last - first + 1 - written)
+    return Exported(first, last, collected.events, last - first + 1 - collected.events)
 
 
 def _shown(batch: Batch) -> dict[str, object]:
