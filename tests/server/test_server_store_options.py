@@ -57,6 +57,12 @@ async def test_an_encrypted_history_needs_its_key(data, serving, tmp_path: Path)
     assert with_key.returncode == 0, with_key.stderr
 
 
+@pytest.mark.parametrize("words", ["verify --data {}", "store copy {} there.db", "history verify --data {}"])
+def test_a_store_that_is_not_there_is_not_found(words: str, tmp_path: Path) -> None:
+    done = coldaisle(*words.format(tmp_path / "nowhere").split())
+    assert (done.returncode, "there is no store" in done.stderr) == (3, True)
+
+
 async def test_kurrent_s_client_reads_the_server_s_history(data, serving, agent_of, free_port) -> None:
     kurrent = pytest.importorskip("kurrentdbclient", reason="the extra `kurrent` is not installed")
     async with serving(data, kurrent=f"127.0.0.1:{free_port}") as api:

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import click
 
-from coldaisle.server.store_options import STORE_FILE, key, store_key
-
-EXIT_INTEGRITY = 8
+from coldaisle.server.store_options import DAMAGED, data, key, store_key, told
 
 
 @click.command()
@@ -63,12 +61,12 @@ def serve(
 
 
 @click.command()
-@click.option("--data", "data_dir", metavar="DIR", default="coldaisle-data", show_default=True,
-              help="The folder of the server whose history is to be replayed.")  # fmt: skip
+@data
 @click.option("--to", "position", type=click.IntRange(1), metavar="POSITION", help="Replay up to here. [all]")
 @click.option("--expect-hash", metavar="HASH", help="The state hash, or its beginning, that must come out.")
 @key
-def verify(data_dir: str, position: int | None, expect_hash: str | None, key_file: Path | None) -> None:
+@told
+def verify(path: Path, position: int | None, expect_hash: str | None, key_file: Path | None) -> None:
     """Replay a history from its first event, and hold it against what was recorded.
 
     \b
@@ -82,18 +80,12 @@ def verify(data_dir: str, position: int | None, expect_hash: str | None, key_fil
     """
     import asyncio
 
-    from coldaisle.core.errors import ColdaisleError
     from coldaisle.server.verify import verify_file
 
     def progress(done: int, end: int) -> None:
         click.echo(f"\rreplayed {done} of {end}", nl=done == end, err=True)
 
-    try:
-        verdict = asyncio.run(
-            verify_file(Path(data_dir) / STORE_FILE, position, progress, store_key(key_file))
-        )
-    except ColdaisleError as error:
-        raise click.ClickException(str(error)) from error
+    verdict = asyncio.run(verify_file(path, position, progress, store_key(key_file)))
     click.echo(f"position    @{verdict.position}")
     click.echo(f"state hash  {verdict.state_hash}")
     for name, count in verdict.answers.items():
@@ -104,4 +96,4 @@ def verify(data_dir: str, position: int | None, expect_hash: str | None, key_fil
     for fault in faults:
         click.echo(f"DIFFERS     {fault}", err=True)
     click.echo("verdict     " + ("the history does not replay to what it recorded" if faults else "equal"))
-    sys.exit(EXIT_INTEGRITY if faults else 0)
+    sys.exit(DAMAGED if faults else 0)

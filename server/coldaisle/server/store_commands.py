@@ -178,8 +178,8 @@ def salvage(damaged: Path, target: Path, key_file: Path | None) -> None:
 
 
 @store.command()
-@click.argument("source", type=AnyStore(), metavar="FROM")
-@click.argument("target", type=AnyStore(), metavar="TO")
+@click.argument("source", type=AnyStore(ExistingStore()), metavar="FROM")
+@click.argument("target", type=AnyStore(StorePath()), metavar="TO")
 @click.option("--from-key-file", type=click.Path(path_type=Path), metavar="FILE", help="The key of FROM.")
 @click.option("--with-archive", is_flag=True, help="Also the events that FROM has in its archive.")
 @archive_folder

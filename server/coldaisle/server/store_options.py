@@ -69,9 +69,12 @@ class ExistingStore(StorePath):
 
 
 class AnyStore(click.ParamType["Path | str"]):
-    """A store as StorePath, or the URL of a cluster; ``env:NAME`` is the URL in that variable."""
+    """A store in a file, or the URL of a cluster; ``env:NAME`` is the URL in that variable."""
 
     name = "store"
+
+    def __init__(self, file: StorePath) -> None:
+        self._file = file
 
     def convert(
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
@@ -83,7 +86,7 @@ class AnyStore(click.ParamType["Path | str"]):
                 f"the environment has no {name}; set it to the cluster's URL", param, ctx
             )
         if "://" not in text:
-            return StorePath().convert(value, param, ctx)
+            return self._file.convert(value, param, ctx)
         if "@" in text:
             self.fail("the URL holds a password: put it in a variable and write env:NAME", param, ctx)
         return text
