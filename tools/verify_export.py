@@ -110,8 +110,8 @@ def verify_chain(manifest, batches, digests, keys):
             if start == first:
                 fields = (manifest["algorithm"].encode(), name.encode(), store, start.to_bytes(8, "big"))
                 current = hmac.digest(keys[name], b"epoch" + prefixed((*fields, current)), "sha256")
-        sealed = b"emptied" + struct.pack(">QQ", first, last) + current + stored
-        text, due = (sealed, joined) if emptied else (current + joined, stored)
+        sealed = b"emptied" + (b"archived" if joined[32:] else b"removed") + struct.pack(">QQ", first, last)
+        text, due = (sealed + current + stored, joined[-32:]) if emptied else (current + joined, stored)
         made = [hmac.digest(key, text, "sha256") for key in (keys.values() if emptied else [keys[name]])]
         need(due in made, f"the keyed hash of the batch up to {last} does not hold")
         current = stored

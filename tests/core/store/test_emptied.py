@@ -18,8 +18,9 @@ from coldaisle.core.events import NewEvent
 from coldaisle.core.store import Append
 from coldaisle.core.store import export as export_module
 from coldaisle.core.store.backup_check import quick_check, thorough_check
-from coldaisle.core.store.chain import emptied_seal, event_digest
+from coldaisle.core.store.chain import REMOVED, emptied_seal, event_digest
 from coldaisle.core.store.chain_archive import verify_archive
+from coldaisle.core.store.chain_culprit import chained_digests
 from coldaisle.core.store.chain_keys import (
     ChainKeys,
     add_chain_key,
@@ -62,16 +63,16 @@ async def fill(path: Path, keys: ChainKeys, source: random.Random, start: int = 
     return number - 1
 
 
-async def apply_retention(path: Path, keys: ChainKeys, *categories: str) -> None:
+async def apply_retention(path: Path, keys: ChainKeys, archive_folder: Path | None = None) -> None:
     async with SqliteStore(path, chain=keys) as store:
-        for category in categories or ("telemetry",):
-            await set_retention(store, category, 0)
-        await scavenge(store, covered_by=(), now=FAR)
+        await set_retention(store, "telemetry", 0)
+        await scavenge(store, covered_by=(), now=FAR, archive_folder=archive_folder)
 
 
 async def verified(path: Path, keys: ChainKeys, *against: Checkpoint) -> Verified:
     async with SqliteStore(path, read_only=True) as store:
-        return await verify_chain(store, keys, against=against)
+        found = await verify_chain(store, keys, against=against)
+        return found if found.fault else await verify_archive(store, keys, found)
 
 
 def verify(folder: Path) -> tuple[int, str]:
@@ -103,14 +104,15 @@ def edit(path: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
     connection.close()
 
 
-async def history(path: Path, source: random.Random) -> ChainKeys:
-    """Two keys' worth of batches, the polls removed by retention."""
+async def history(path: Path, source: random.Random, archive: bool = False) -> ChainKeys:
+    """Two keys' worth of batches, the polls removed by retention, or archived."""
     keys_file = path.with_suffix(".key")
     load_or_make_chain_keys(keys_file)
     last = await fill(path, load_chain_keys(keys_file), source)
     add_chain_key(keys_file)
     await fill(path, load_chain_keys(keys_file), source, last + 1)
-    await apply_retention(path, load_chain_keys(keys_file))
+    folder = path.parent / "archive" if archive else None
+    await apply_retention(path, load_chain_keys(keys_file), folder)
     return load_chain_keys(keys_file)
 
 
@@ -174,7 +176,7 @@ async def test_a_batch_may_be_emptied_by_several_categories_and_by_deletion(tmp_
 @pytest.mark.parametrize("seed", range(2 * SEEDS))
 async def test_whatever_is_done_to_an_emptied_batch_is_found(seed: int, tmp_path: Path) -> None:
     path, source = tmp_path / "events.db", random.Random(seed)
-    keys = await history(path, source)
+    keys = await history(path, source, source.random() < 0.5)
     found = await verified(path, keys)
     assert found.fault is None
     gone = [batch for batch in look(path) if batch.emptied_from is not None and batch.last_position > 1]
@@ -182,9 +184,23 @@ async def test_whatever_is_done_to_an_emptied_batch_is_found(seed: int, tmp_path
     first, last = victim.first_position, victim.last_position
     put = "UPDATE batch SET {} = ? WHERE last_position = ?"
     flipped = bytearray(victim.digests)
-    flipped[source.randrange(32)] ^= 1 << source.randrange(8)
-    forged = emptied_seal(source.randbytes(32), bytes(32), first, last, victim.hash)
-    match source.choice(["seal", "stranger", "other", "from", "live", "hash", "row", "event", "type", "end"]):
+    flipped[source.randrange(len(flipped))] ^= 1 << source.randrange(8)
+    forged = emptied_seal(source.randbytes(32), REMOVED, bytes(32), first, last, victim.hash)
+    kinds = [
+        "seal",
+        "stranger",
+        "other",
+        "from",
+        "live",
+        "hash",
+        "row",
+        "event",
+        "type",
+        "end",
+        "less",
+        "more",
+    ]
+    match source.choice(kinds):
         case "seal":
             edit(path, (put.format("digests"), (bytes(flipped), last)))
         case "stranger":
@@ -206,6 +222,10 @@ async def test_whatever_is_done_to_an_emptied_batch_is_found(seed: int, tmp_path
                 "SELECT ?, stream_id, ?, ?, type, schema, time, recorded, actor, data, NULL, NULL FROM event"
             )
             edit(path, (f"INSERT INTO event {copy} LIMIT 1", (at, 10**6, source.randbytes(16))))
+        case "less":
+            edit(path, (put.format("digests"), (victim.digests[:-32], last)))
+        case "more":
+            edit(path, (put.format("digests"), (bytes(32) + victim.digests, last)))
         case "type":
             edit(path, (put.format("digests"), ("text", last)))
         case _:
@@ -218,13 +238,20 @@ async def test_whatever_is_done_to_an_emptied_batch_is_found(seed: int, tmp_path
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_nobody_else_can_say_that_retention_emptied_a_batch(seed: int, tmp_path: Path) -> None:
     path, source = tmp_path / "events.db", random.Random(seed)
-    keys = await history(path, source)
+    keys = await history(path, source, source.random() < 0.5)
     victim = source.choice([batch for batch in look(path) if batch.emptied_from is None][:-1])
     other = source.choice([batch for batch in look(path) if batch.emptied_from is not None])
     first, last = victim.first_position, victim.last_position
     where = "WHERE position BETWEEN ? AND ?"
     edit(path, (f"DELETE FROM event {where}", (first, last)), (f"DELETE FROM removed {where}", (first, last)))
-    for seal in (source.randbytes(32), other.digests, victim.digests[:32], victim.digests, b""):
+    for seal in (
+        source.randbytes(32),
+        other.digests,
+        victim.digests[:32],
+        victim.digests,
+        victim.digests + other.seal,
+        b"",
+    ):
         values = (seal, first, last)
         edit(path, ("UPDATE batch SET digests = ?, emptied_from = ? WHERE last_position = ?", values))
         fault = (await verified(path, keys)).fault
@@ -277,22 +304,42 @@ async def test_an_event_that_somebody_took_out_is_not_sealed_with_the_rest(tmp_p
     assert fault.position == 3
 
 
-async def test_a_batch_of_which_events_were_archived_keeps_their_digests(tmp_path: Path) -> None:
+async def test_a_batch_that_was_archived_keeps_its_digests_and_one_seal(tmp_path: Path) -> None:
     path, keys = tmp_path / "events.db", new_chain_keys()
-    await fill(path, keys, random.Random(1))
+    head = await fill(path, keys, random.Random(1))
     before = look(path)
+    await apply_retention(path, keys, tmp_path / "archive")
+    found = await verified(path, keys)
+    assert (found.fault, found.events + found.archived, found.removed) == (None, head, found.archived)
+    now = look(path)
+    assert [len(each.digests) - len(was.digests) for was, each in zip(before, now, strict=True)] == [
+        0 if each.emptied_from is None else 32 for each in now
+    ]
+    gone = [each for each in now if each.emptied_from is not None]
+    assert len(gone) > BATCHES // 2
+    assert all(each.digests.startswith(was.digests) for was, each in zip(before, now, strict=True))
+    connection = apsw.Connection(str(path))
+    assert dict(chained_digests(connection, 1, head))[gone[7].last_position] == gone[7].digests[-64:-32]
+    connection.close()
+
+
+async def test_an_archived_event_of_an_emptied_batch_is_missed(tmp_path: Path) -> None:
+    path, keys = tmp_path / "events.db", new_chain_keys()
     async with SqliteStore(path, chain=keys) as store:
-        await set_retention(store, "telemetry", 0)
-        await scavenge(store, covered_by=(), now=FAR, archive_folder=tmp_path / "archive")
-        found = await verify_archive(store, keys, await verify_chain(store, keys))
-    assert found.fault is None
-    assert found.archived == found.removed > 0
-    assert look(path) == before
+        await store.append("telemetry-1", [new(n) for n in range(1, 6)])
+        await store.append("run-1", [new(6)])
+    await apply_retention(path, keys, tmp_path / "archive")
+    assert (await verified(path, keys)).archived == 5
+    edit(path, ("DELETE FROM segment", ()))
+    fault = (await verified(path, keys)).fault
+    assert fault is not None
+    assert (fault.position, fault.kind.value) == (1, "removed")
 
 
-async def test_an_emptied_history_is_exported_with_its_proof(tmp_path: Path) -> None:
+@pytest.mark.parametrize("archive", [False, True])
+async def test_an_emptied_history_is_exported_with_its_proof(archive: bool, tmp_path: Path) -> None:
     path = tmp_path / "chain.db"  # its key is chain.key, which the script is given
-    await history(path, random.Random(3))
+    await history(path, random.Random(3), archive)
     add_signing_key(tmp_path / "signing.key", tmp_path / "signing.pub")
     async with SqliteStore(path, read_only=True) as store:
         done = await export(
@@ -361,9 +408,10 @@ async def test_retention_may_empty_batches_beside_an_export(
     assert code == 0, says
 
 
-async def test_an_emptied_history_is_salvaged_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("archive", [False, True])
+async def test_an_emptied_history_is_salvaged_whole(archive: bool, tmp_path: Path) -> None:
     path = tmp_path / "events.db"
-    keys = await history(path, random.Random(5))
+    keys = await history(path, random.Random(5), archive)
     before = await verified(path, keys)
     done = salvage(path, tmp_path / "saved.db")
     assert (done.events, done.lost, done.altered_events) == (before.events, (), 0)

@@ -125,19 +125,25 @@ def how_removed(record: bytes, position: int, digest: bytes, keys: Iterable[byte
     return b""
 
 
-def emptied_seal(key: bytes, previous: bytes, first: int, last: int, stored: bytes) -> bytes:
-    """What stands for the digests of a batch of which retention removed every event for good.
+def emptied_seal(key: bytes, how: bytes, previous: bytes, first: int, last: int, stored: bytes) -> bytes:
+    """What stands for the records of a batch of which retention removed every event, all in the same way.
 
-    It is over what the batch's hash goes on from (``previous``), its positions, and that hash (``stored``).
+    It is over that way, the batch's positions, what its hash goes on from (``previous``), and that hash
+    (``stored``).
     """
-    return hmac.digest(key, b"emptied" + first.to_bytes(8) + last.to_bytes(8) + previous + stored, "sha256")
+    positions = first.to_bytes(8) + last.to_bytes(8)
+    return hmac.digest(key, b"emptied" + how + positions + previous + stored, "sha256")
 
 
-def is_emptied(
+def how_emptied(
     seal: bytes, keys: Iterable[bytes], previous: bytes, first: int, last: int, stored: bytes
-) -> bool:
-    """Whether it is the seal of a batch that retention emptied, under one of these keys."""
-    return any(hmac.compare_digest(seal, emptied_seal(key, previous, first, last, stored)) for key in keys)
+) -> bytes:
+    """``REMOVED`` or ``ARCHIVED``, as the seal of an emptied batch says; empty where it is none."""
+    for key in keys:
+        for how in (ARCHIVED, REMOVED):
+            if hmac.compare_digest(seal, emptied_seal(key, how, previous, first, last, stored)):
+                return how
+    return b""
 
 
 def _seal(key: bytes, how: bytes, position: int, digest: bytes) -> bytes:

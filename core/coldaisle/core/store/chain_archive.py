@@ -18,7 +18,7 @@ from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.chain_verify import Fault, Kind, Progress, Verified
 from coldaisle.core.store.replay import up_to
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.core.store.sqlite_chain import load_epochs, removal_records
+from coldaisle.core.store.sqlite_chain import emptied, load_epochs, removal_records
 
 
 async def verify_archive(
@@ -51,7 +51,8 @@ def _reach(connection: apsw.Connection, archived: int) -> int:
     listed = max((segment.last_position for segment in segments_of(connection)), default=0)
     if not archived:
         return listed
-    return max(listed, int(connection.execute("SELECT ifnull(max(position), 0) FROM removed").get))
+    removed = int(connection.execute("SELECT ifnull(max(position), 0) FROM removed").get)
+    return max(listed, removed, *(last for _, last in emptied(connection)))
 
 
 def _fault(
@@ -62,10 +63,14 @@ def _fault(
     there = {event.position: event for event in events}
     records = removal_records(connection, after + 1, end)
     known = [keys[epoch.key_id] for epoch in load_epochs(connection)]
-    for position in sorted({*there, *records}):
+    ranges = emptied(connection, after + 1, end)
+    whole = {at for first, last in ranges for at in range(first, last + 1) if at in digests}
+    for position in sorted({*there, *records, *whole}):
         event, digest = there.get(position), digests.get(position, b"")
         if event is not None and event_digest(event) != digest:
             return Fault(position, Kind.CHANGED, "the archive holds another event than was appended")
-        if event is None and how_removed(records[position], position, digest, known) == ARCHIVED:
+        if event is None and (
+            position in whole or how_removed(records[position], position, digest, known) == ARCHIVED
+        ):
             return Fault(position, Kind.REMOVED, "the event was archived, and is in no segment")
     return None

@@ -110,7 +110,7 @@ def chained_digests(connection: apsw.Connection, first: int, last: int) -> Itera
         start = batch.first_position
         if start > last:
             return
-        if batch.emptied_from is not None:
+        if not batch.has_digests:
             continue
         for position in range(max(first, start), min(last, batch.last_position) + 1):
             yield position, batch.digest(position)

@@ -14,13 +14,15 @@ from msgspec import Struct
 from coldaisle.core.errors import ChainKeyUnusable
 from coldaisle.core.store.chain import (
     ARCHIVED,
+    DIGEST_BYTES,
     NO_HASH,
+    REMOVED,
     Epoch,
     batch_hash,
     epoch_start,
+    how_emptied,
     how_removed,
     is_digest_of,
-    is_emptied,
 )
 from coldaisle.core.store.chain_culprit import classify, stored_events
 from coldaisle.core.store.chain_keys import ChainKeys
@@ -150,8 +152,7 @@ class _Walk:
         elif batch.emptied_from is None:
             self._written(connection, batch, self._key(first))
         else:
-            self._key(first)
-            self._emptied(connection, batch)
+            self._emptied(connection, batch, self._key(first))
 
     def _written(self, connection: apsw.Connection, batch: Batch, key: bytes) -> None:
         """Its events are there, or went by retention's seals."""
@@ -164,19 +165,24 @@ class _Walk:
         else:
             self._reached(batch.last_position, batch.hash)
 
-    def _emptied(self, connection: apsw.Connection, batch: Batch) -> None:
+    def _emptied(self, connection: apsw.Connection, batch: Batch, key: bytes) -> None:
         """Nothing is left of it, and the chain's own seal says that this was retention."""
         first, last = batch.first_position, batch.last_position
         there = connection.execute(
             "SELECT min(position) FROM event WHERE position BETWEEN ? AND ?", (first, last)
         ).get
-        if not is_emptied(batch.digests, self._all_keys, self._hash, first, last, batch.hash):
+        how = how_emptied(batch.seal, self._all_keys, self._hash, first, last, batch.hash)
+        digests = batch.digests[:-DIGEST_BYTES]
+        if not how or (how == REMOVED) != (not digests):
             says = f"that retention emptied the batch up to {last} is under no seal of the chain's key"
             self._stop(first, Kind.REMOVED, says)
         elif there is not None:
             self._stop(there, *_culprit(connection, there))
+        elif digests and not hmac.compare_digest(batch_hash(key, self._hash, digests), batch.hash):
+            self._stop(first, Kind.CHANGED, f"the digests of the batch up to {last} do not hold")
         else:
             self._removed += last - first + 1
+            self._archived += last - first + 1 if how == ARCHIVED else 0
             self._reached(last, batch.hash)
 
     def _key(self, first: int) -> bytes:

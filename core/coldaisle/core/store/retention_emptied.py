@@ -1,9 +1,9 @@
-"""Batches of the chain of which retention left no event: one seal takes the place of all their digests.
+"""Batches of the chain of which retention left no event: one seal takes the place of what stayed of each.
 
 Without this a removed event would leave some 107 bytes for ever. Nothing is sealed that does not hold: every
-event must have gone for good by retention's own seal, and the batch must go on from the one before it. What
-somebody else took out is found by the next verification, as before. A batch of which events were archived
-keeps their digests, which the archive is held against.
+event must have gone by retention's own seal, all in the same way, and the batch must go on from the one
+before it. What somebody else took out is found by the next verification, as before. Of a batch that was
+archived the digests stay, which the archive is held against.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _FORGET = "DELETE FROM removed WHERE position BETWEEN ? AND ?"
 
 
 class Emptied(Struct, frozen=True):
-    """A batch of which nothing is left, and the seal that says so."""
+    """A batch of which nothing is left, and what says so: the seal, of an archived one behind its digests."""
 
     batch: Batch
     seal: bytes
@@ -69,21 +69,24 @@ def _find(connection: apsw.Connection, keys: ChainKeys, removed: Sequence[int]) 
 
 
 def _seal(connection: apsw.Connection, batch: Batch, epochs: list[Epoch], keys: ChainKeys) -> bytes:
-    """The seal of an emptied batch; none (no bytes) where it is not empty, or does not hold."""
+    """What takes the digests' place in an emptied batch; nothing where it is not empty, or does not hold."""
     first, last = batch.first_position, batch.last_position
     if batch.emptied_from is not None or connection.execute(_EVENT_IN, (first, last)).get:
         return b""
     known = [keys[epoch.key_id] for epoch in epochs]
     records = removal_records(connection, first, last)
-    for position in range(first, last + 1):
-        record = records.get(position, b"")
-        if how_removed(record, position, batch.digest(position), known) != REMOVED:
-            return b""
+    ways = {
+        how_removed(records.get(position, b""), position, batch.digest(position), known)
+        for position in range(first, last + 1)
+    }
+    if len(ways) != 1 or not (how := ways.pop()):
+        return b""
     previous = last_hash(connection, epochs, keys, before=first)
     in_force = [epoch for epoch in epochs if epoch.first_position <= first]
     if not in_force or batch_hash(keys[in_force[-1].key_id], previous, batch.digests) != batch.hash:
         return b""
-    return emptied_seal(keys[keys.current], previous, first, last, batch.hash)
+    seal = emptied_seal(keys[keys.current], how, previous, first, last, batch.hash)
+    return seal if how == REMOVED else batch.digests + seal
 
 
 def _put(connection: apsw.Connection, found: Sequence[Emptied]) -> None:

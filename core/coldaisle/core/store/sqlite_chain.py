@@ -45,7 +45,8 @@ _PUT = "INSERT INTO setting VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=exc
 class Batch(Struct, frozen=True):
     """A batch of the chain: where it ends, its hash, and the digests of its events.
 
-    Of one that retention emptied, ``digests`` is the seal that took their place; see ``chain.emptied_seal``.
+    Of one that retention emptied, ``digests`` ends with the seal that says so (see ``chain.emptied_seal``);
+    the digests themselves are there only if its events were archived.
     """
 
     last_position: int
@@ -60,10 +61,20 @@ class Batch(Struct, frozen=True):
             return self.emptied_from
         return self.last_position - len(self.digests) // DIGEST_BYTES + 1
 
+    @property
+    def seal(self) -> bytes:
+        """Of an emptied one: under what it was emptied."""
+        return self.digests[-DIGEST_BYTES:]
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether the digests of its events are still there."""
+        return self.emptied_from is None or len(self.digests) > DIGEST_BYTES
+
     def digest(self, position: int) -> bytes:
-        """The digest of one of its events; none (no bytes) once it is emptied."""
+        """The digest of one of its events, where it has them."""
         at = (position - self.first_position) * DIGEST_BYTES
-        return b"" if self.emptied_from is not None else self.digests[at : at + DIGEST_BYTES]
+        return self.digests[at : at + DIGEST_BYTES] if self.has_digests else b""
 
 
 _epochs_decoder: msgspec.json.Decoder[list[Epoch]] = msgspec.json.Decoder(list[Epoch])
