@@ -321,6 +321,12 @@ async def test_a_batch_that_was_archived_keeps_its_digests_and_one_seal(tmp_path
     connection = apsw.Connection(str(path))
     assert dict(chained_digests(connection, 1, head))[gone[7].last_position] == gone[7].digests[-64:-32]
     connection.close()
+    forged = bytes(32) + gone[7].digests[32:]  # the chain itself finds that, whatever the archive holds
+    edit(path, ("UPDATE batch SET digests = ? WHERE last_position = ?", (forged, gone[7].last_position)))
+    async with SqliteStore(path, read_only=True) as store:
+        fault = (await verify_chain(store, keys)).fault
+    assert fault is not None
+    assert (fault.position, fault.kind.value) == (gone[7].first_position, "changed")
 
 
 async def test_an_archived_event_of_an_emptied_batch_is_missed(tmp_path: Path) -> None:
