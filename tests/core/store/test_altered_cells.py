@@ -59,6 +59,9 @@ async def _fill(folder: Path) -> None:
         for number in range(1, EVENTS, 3):
             stream = ("telemetry-a", "asset-b", "asset-c")[number % 3 if number > 20 else 0]
             await store.append_many([Append(stream, [_new(n) for n in range(number, number + 3)])])
+        for number in range(600, 640, 2):  # batches of which one event stays, and the record of the other
+            appends = [Append("telemetry-e", [_new(number)]), Append("asset-b", [_new(number + 1)])]
+            await store.append_many(appends)
         await store.append("logs-a", [_new(n) for n in range(500, 503)])
         await store.append("logs-a", [_new(n) for n in range(503, 510)])
         await store.append("asset-b", [_new(510)])
