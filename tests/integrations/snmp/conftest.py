@@ -146,13 +146,18 @@ async def scripted() -> AsyncIterator[Callable[[Script], Awaitable[ScriptedDevic
 
 
 @pytest.fixture
-def tool() -> Tool:
-    """Runs a tool of net-snmp without MIBs; returns its output, and its errors after that."""
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
+    """Runs a tool of net-snmp without MIBs; returns its output, and its errors after that.
+
+    What it keeps between two runs it keeps in a folder of ours: it tells of one that it has to make.
+    """
+    kept = tmp_path_factory.mktemp("kept")
+    (kept / "cert_indexes").mkdir()
 
     async def run(name: str, *arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
             peer_binary(name), *arguments,
-            env={**os.environ, "MIBS": "", "HOME": "/nonexistent"},
+            env={**os.environ, "MIBS": "", "HOME": "/nonexistent", "SNMP_PERSISTENT_DIR": str(kept)},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         output, errors = await process.communicate()
