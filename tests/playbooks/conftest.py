@@ -143,7 +143,10 @@ class Device:
         if self.blind:
             return ActionResult("unknown", "it does not answer")
         held = self.setpoints.get(asset, 18.0)
-        return ActionResult("done" if held == wanted else "not_done", observed={"value": held})
+        shown = {"value": held}
+        if held == wanted:
+            return ActionResult("done", observed=shown)
+        return ActionResult("not_done", f"the device shows {held:g}", shown)
 
     async def _set(self, request: ActionRequest, wanted: float) -> ActionResult:
         mode = self.modes.pop(f"{request.verb} {request.asset}", "")

@@ -115,6 +115,31 @@ async def test_an_inverse_that_is_refused_is_said_and_the_others_are_tried(hall,
     assert "lower.crac-2 failed: it was done, and could not be undone: noAccess" in run.outcome
 
 
+async def test_what_somebody_else_set_since_is_not_undone(hall, cool):
+    async with hall.running():
+        await hall.approve(cool)
+        await hall.until_state("verifying")
+        hall.device.setpoints["crac-2"] = 12.0  # by hand
+        await hall.show(28.0, 1, 11)
+        await hall.overdue()
+        run = await hall.until_state("failed")
+    assert hall.device.setpoints == {"crac-1": 18.0, "crac-2": 12.0, "crac-10": 18.0}
+    assert "lower.crac-2 failed: it was done, and changed since by somebody else" in run.outcome
+    assert "the device shows 12" in run.outcome
+    assert [step.state for step in run.steps] == ["undone", "failed", "undone"]
+
+
+async def test_an_undo_whose_probe_gets_no_answer_is_tried_all_the_same(hall, cool):
+    async with hall.running():
+        await hall.approve(cool)
+        await hall.until_state("verifying")
+        hall.device.blind = True
+        await hall.show(28.0, 1, 11)
+        await hall.overdue()
+        await hall.until_state("failed")
+    assert set(hall.device.setpoints.values()) == {18.0}
+
+
 @pytest.mark.parametrize("mode", ["hang", "break"])
 async def test_an_unknown_outcome_that_a_probe_clears_up_goes_on(hall, cool, mode):
     """A hang did nothing, so it is tried again; a break had done it, so it is not."""

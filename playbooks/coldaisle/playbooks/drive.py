@@ -147,12 +147,22 @@ class Drive:
             await self._record("started", step.id, StepFailed(self._run_id, step.id, reason))
 
     async def _undo(self, step: PlannedStep, arguments: dict[str, Argument]) -> None:
-        result = await self._ask("undo", step, arguments)
-        body: AnyEvent = StepUndone(self._run_id, step.id, result.observed)
-        if result.outcome != "done":
-            reason = f"it was done, and could not be undone: {result.reason}"
-            body = StepFailed(self._run_id, step.id, reason, outcome_unknown=result.outcome == "unknown")
+        """Only what still holds is undone: what somebody else has set since is not this run's to change."""
+        seen = await self._ask("probe", step, step.arguments)
+        if seen.outcome != "not_done":
+            body = self._undone(step, await self._ask("undo", step, arguments))
+        elif seen.observed == arguments:  # before a crash, perhaps
+            body = StepUndone(self._run_id, step.id, seen.observed)
+        else:
+            reason = f"it was done, and changed since by somebody else: left as it is ({seen.reason})"
+            body = StepFailed(self._run_id, step.id, reason)
         await self._record("succeeded", step.id, body)
+
+    def _undone(self, step: PlannedStep, result: ActionResult) -> StepUndone | StepFailed:
+        if result.outcome == "done":
+            return StepUndone(self._run_id, step.id, result.observed)
+        reason = f"it was done, and could not be undone: {result.reason}"
+        return StepFailed(self._run_id, step.id, reason, outcome_unknown=result.outcome == "unknown")
 
     async def _ask(self, verb: Verb, step: PlannedStep, arguments: dict[str, Argument]) -> ActionResult:
         asked_as = request_id(self._run_id, step.id)
