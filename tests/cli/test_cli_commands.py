@@ -326,6 +326,13 @@ def test_approval_is_bound_to_the_plan_that_was_shown(cli):
     assert cli("playbook", "approve", "r-1", "--yes", "--plan-hash", "cd").code == 1
 
 
+def test_an_approved_run_is_shown_with_the_one_that_it_waits_for(cli, make_run):
+    cli.canned.run = make_run(playbooks_pb2.Run.STATE_APPROVED)
+    cli.canned.run.waits_for = "runs/r-0"
+    assert "waits for r-0" in cli("get", "runs").out
+    assert "r-0" in cli("describe", "run", "r-1").out.partition("waits for:")[2].splitlines()[0]
+
+
 def test_only_what_waits_can_be_approved(cli, make_run):
     cli.canned.run = make_run(playbooks_pb2.Run.STATE_REJECTED)
     assert cli("playbook", "approve", "r-1", "--yes").code == 1

@@ -7,8 +7,10 @@ import pytest
 from coldaisle.core.events import types as t
 from coldaisle.core.events.codec import decode
 from coldaisle.core.twin import ENDED_RUN_STATES
-from coldaisle.playbooks import cancel, read_playbook
+from coldaisle.playbooks import approve, cancel, read_playbook
 from coldaisle.playbooks.moves import MAX_ATTEMPTS
+
+START = 1_700_000_000 * 1_000_000_000
 
 COOLERS = ["crac-1", "crac-2", "crac-10"]
 
@@ -159,6 +161,50 @@ async def test_a_run_that_waited_for_its_turn_starts_when_one_is_free(hall, monk
     async with hall.running(), asyncio.timeout(20):
         for run in ("r-1", "r-2", "r-3"):
             await hall.until_state("succeeded", run=run)
+
+
+@pytest.mark.parametrize("actors", [["runner"], ["runner-a", "runner-b"]])
+async def test_of_runs_on_one_device_the_first_approved_acts_first_and_the_others_wait_for_its_end(
+    hall, cool, actors
+):
+    """Else the second finds what the first has set, and goes back to that."""
+    for run in ("r-1", "r-2", "r-3"):
+        await hall.propose(cool, run)
+    for run in ("r-3", "r-1", "r-2"):
+        await hall.say(approve(hall.live.current.runs[run], hall.live.current.runs[run].plan.hash, START))
+    async with hall.running(*actors), asyncio.timeout(20):
+        for run in ("r-3", "r-1", "r-2"):
+            verifying = await hall.until_state("verifying", run=run)
+            states = {each.id: each.state for each in hall.live.current.runs.values()}
+            assert list(states.values()).count("verifying") == 1
+            assert all(request.id.startswith(run) for request in hall.device.requests[-3:])
+            await hall.say(cancel(verifying, "next") if run == "r-1" else t.RunFailed(run, "by hand"))
+    assert len(hall.device.performed()) == 3 * len(COOLERS)
+
+
+async def test_runs_on_other_devices_do_not_wait(hall, cool):
+    tell = read_playbook(
+        "playbook: tell\ntitle: Tell\nparameters: {asset: {type: asset}}\n"
+        "steps: [{id: tell, action: snmp.set, asset: pdu-a, with: {value: 1}}]",
+        "tell.yaml",
+    )
+    async with hall.running():
+        await hall.approve(cool)
+        await hall.until_state("verifying")
+        await hall.approve(tell, "r-2")
+        await hall.until_state("succeeded", run="r-2")
+    assert hall.live.current.runs["r-1"].state == "verifying"
+
+
+async def test_a_run_that_waited_beyond_its_expiry_does_not_start(hall, cool):
+    async with hall.running():
+        await hall.approve(cool)
+        await hall.until_state("verifying")
+        await hall.approve(cool, "r-2")
+        await hall.overdue()
+        run = await hall.until_state("failed", run="r-2")
+    assert run.outcome.startswith("the plan expired")
+    assert not [request for request in hall.device.requests if request.id.startswith("r-2")]
 
 
 async def test_a_run_whose_events_were_removed_is_looked_for_when_something_happens_and_not_all_the_time(

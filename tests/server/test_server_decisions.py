@@ -268,6 +268,18 @@ async def test_a_repeated_approval_answers_and_counts_once_another_one_is_too_la
     assert refused.said == ("FAILED_PRECONDITION", "WRONG_STATE", [])
 
 
+async def test_a_run_says_which_one_on_the_same_device_it_waits_for(hall, agent) -> None:
+    """No answer comes from the agent, so the first one stays under way."""
+    first, second = await propose(hall), await propose(hall)
+    await hall.call(hall.playbooks.ApproveRun, approval(first))
+    approved = await hall.call(hall.playbooks.ApproveRun, approval(second))
+    assert (approved.state, approved.waits_for) == (RunState.STATE_APPROVED, first.name)
+    (waiting,) = (await list_runs(hall, filter="state=approved")).runs
+    assert (waiting.name, waiting.waits_for) == (second.name, first.name)
+    cancel = playbooks_pb2.CancelRunRequest(name=second.name, reason="the first may do")
+    assert (await hall.call(hall.playbooks.CancelRun, cancel)).waits_for == ""
+
+
 async def test_an_approval_of_another_plan_is_stale(hall) -> None:
     run = await notice(hall)
     refused = await hall.refused(hall.playbooks.ApproveRun, approval(run, plan_hash="0" * 64))

@@ -120,6 +120,11 @@ def steps_done(run: Run) -> str:
     return f"{done}/{len(run.plan.steps)}"
 
 
+def outcome(run: Run) -> str:
+    """How it ended, or which run on the same device it waits for."""
+    return run.outcome or (f"waits for {short(run.waits_for)}" if run.waits_for else "")
+
+
 def asked_by(run: Run) -> str:
     """The policy and alert that asked, or a person."""
     if run.policy:
@@ -136,7 +141,7 @@ RUNS: tuple[Column[Run], ...] = (
     Column("APPROVER", lambda run: run.approver or NOTHING),
     Column("REASON", lambda run: run.reason, wide=True),
     Column("PLAN HASH", lambda run: run.plan.hash, wide=True),
-    Column("OUTCOME", lambda run: run.outcome or NOTHING),
+    Column("OUTCOME", lambda run: outcome(run) or NOTHING),
 )
 
 PLAYBOOKS: tuple[Column[Playbook], ...] = (

@@ -113,6 +113,7 @@ def run_lines(run: Run) -> list[str]:
                 "run": short(run.name),
                 "playbook": f"{short(run.plan.playbook)} (revision {run.plan.revision[:12] or NOTHING})",
                 "state": run_state(run),
+                "waits for": short(run.waits_for),
                 "asked by": asked_by(run),
                 "reason": run.reason,
                 "approver": run.approver,

@@ -86,9 +86,8 @@ def samples_line(answer: WatchSamplesResponse) -> str:
 
 def run_line(run: Run) -> str:
     """A run on one line."""
-    outcome = f"  {run.outcome}" if run.outcome else ""
     state, done = columns.run_state(run), columns.steps_done(run)
-    return f"@{run.revision}  {short(run.name)}  {state}  steps {done}{outcome}"
+    return f"@{run.revision}  {short(run.name)}  {state}  steps {done}  {columns.outcome(run)}".rstrip()
 
 
 def _print(item: M, form: str, line: Callable[[M], str], name: Callable[[M], str]) -> None:

@@ -10,6 +10,7 @@ from coldaisle.playbooks.policy import PolicyReactor
 from coldaisle.playbooks.reading import read_playbook
 from coldaisle.playbooks.runner import Runner
 from coldaisle.playbooks.source import MAX_PLAYBOOK_BYTES
+from coldaisle.playbooks.turns import waits_for
 from coldaisle.playbooks.watch import bound_text
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "propose",
     "read_playbook",
     "reject",
+    "waits_for",
 ]

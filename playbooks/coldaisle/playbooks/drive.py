@@ -60,17 +60,18 @@ class Drive:
         self._run_id = run_id
         self._fresh: tuple[str, int] | None = None  # the start that this drive has just put on disk
 
-    async def to_the_end(self) -> None:
-        """Move until nothing is to do, and until the twin has seen it."""
+    async def to_the_end(self) -> bool:
+        """Move until nothing is to do, and until the twin has seen it; False when the run is not there."""
         while (history := await read_history(self._means.store, self._run_id)) is not None:
             move = moves.next_move(history, self._means.actor, self._means.clock())
             if isinstance(move, moves.Stop):
                 await self._means.live_twin.at_least(history.last.position)
-                return
+                return True
             try:
                 await self._make(move, history)
             except WrongVersion:
                 continue  # somebody else was first: read again, decide again
+        return False
 
     async def _make(self, move: moves.Move, history: RunHistory) -> None:
         run = history.run

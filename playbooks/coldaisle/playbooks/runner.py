@@ -10,12 +10,10 @@ from coldaisle.core.store.port import EventStore
 from coldaisle.core.twin import Twin
 from coldaisle.playbooks.actions import Actions
 from coldaisle.playbooks.drive import Drive, Means
-from coldaisle.playbooks.moves import left_open
+from coldaisle.playbooks.turns import is_active, waits_for
 
 MAX_ACTIVE_RUNS = 64
 """Runs under way at once; further ones wait for their turn."""
-
-_ACTIVE_STATES = frozenset({"approved", "running", "verifying"})
 
 
 class Runner:
@@ -36,6 +34,7 @@ class Runner:
         self._live_twin = live_twin
         self._means = Means(store, live_twin, actions, actor, clock, claim=os.urandom(8).hex())
         self._driven: set[str] = set()
+        self._gone: set[str] = set()  # their events were removed: nobody has to wait for them
         self._some_wait = False
 
     async def run(self) -> None:
@@ -47,7 +46,9 @@ class Runner:
                 await self._live_twin.beyond(twin.position)
 
     def _start_due(self, group: asyncio.TaskGroup) -> None:
-        due = self._due(self._live_twin.current)
+        twin = self._live_twin.current
+        self._gone &= twin.runs.keys()
+        due = self._due(twin)
         free = MAX_ACTIVE_RUNS - len(self._driven)
         self._some_wait = len(due) > free
         for run_id in due[:free]:
@@ -55,13 +56,17 @@ class Runner:
             group.create_task(self._drive(run_id, group), name=f"run {run_id}")
 
     def _due(self, twin: Twin) -> list[str]:
-        active = (run.id for run in twin.runs.values() if run.state in _ACTIVE_STATES or left_open(run))
-        return [run_id for run_id in active if run_id not in self._driven]
+        active = [run for run in twin.runs.values() if is_active(run)]
+        there = [run for run in active if run.id not in self._gone]
+        return [run.id for run in active if run.id not in self._driven and waits_for(run, there) is None]
 
     async def _drive(self, run_id: str, group: asyncio.TaskGroup) -> None:
+        was_gone = run_id in self._gone
         try:
-            await Drive(self._means, run_id).to_the_end()
+            is_gone = not await Drive(self._means, run_id).to_the_end()
         finally:
             self._driven.discard(run_id)
-        if self._some_wait:  # its last event came before its turn was free, and may stay the last
+        (self._gone.add if is_gone else self._gone.discard)(run_id)
+        newly_gone = is_gone and not was_gone
+        if self._some_wait or newly_gone:  # nothing else may happen that has the runner look again
             self._start_due(group)

@@ -26,7 +26,7 @@ from coldaisle.v1 import common_pb2 as coldaisle_dot_v1_dot_common__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63oldaisle/v1/playbooks.proto\x12\x0c\x63oldaisle.v1\x1a\x19\x63oldaisle/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x01\n\x08Playbook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12+\n\nparameters\x18\x06 \x03(\x0b\x32\x17.coldaisle.v1.Parameter\"d\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x14\n\x0c\x64\x65\x66\x61ult_json\x18\x05 \x01(\t\"i\n\x0bPlannedStep\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x04 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x05 \x01(\x01\"\xd9\x01\n\x04Plan\x12\x10\n\x08playbook\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x15\n\rtwin_revision\x18\x04 \x01(\x04\x12(\n\x05steps\x18\x05 \x03(\x0b\x32\x19.coldaisle.v1.PlannedStep\x12\x14\n\x0cverification\x18\x06 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04hash\x18\x08 \x01(\t\"`\n\nStepStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\robserved_json\x18\x04 \x01(\t\x12\x10\n\x08position\x18\x05 \x01(\x04\"\xd9\x03\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.coldaisle.v1.Run.State\x12 \n\x04plan\x18\x03 \x01(\x0b\x32\x12.coldaisle.v1.Plan\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61lert\x18\x05 \x01(\t\x12\x0e\n\x06policy\x18\x06 \x01(\t\x12\'\n\x05steps\x18\x07 \x03(\x0b\x32\x18.coldaisle.v1.StepStatus\x12\x0f\n\x07outcome\x18\x08 \x01(\t\x12\x10\n\x08\x61pprover\x18\t \x01(\t\x12\x19\n\x11proposed_position\x18\n \x01(\x04\x12\x10\n\x08revision\x18\x0b \x01(\x04\"\xd1\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_PROPOSED\x10\x01\x12\x12\n\x0eSTATE_APPROVED\x10\x02\x12\x11\n\rSTATE_RUNNING\x10\x03\x12\x13\n\x0fSTATE_VERIFYING\x10\x04\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\x12\x12\n\x0eSTATE_REJECTED\x10\x07\x12\x13\n\x0fSTATE_CANCELLED\x10\x08\x12\x11\n\rSTATE_UNKNOWN\x10\t\"\"\n\x12GetPlaybookRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x14ListPlaybooksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"[\n\x15ListPlaybooksResponse\x12)\n\tplaybooks\x18\x01 \x03(\x0b\x32\x16.coldaisle.v1.Playbook\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"z\n\x12RunPlaybookRequest\x12\x10\n\x08playbook\x18\x01 \x01(\t\x12\x17\n\x0fparameters_json\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"C\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06moment\x18\x02 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"n\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12$\n\x06moment\x18\x04 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"r\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.coldaisle.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x10\n\x08revision\x18\x04 \x01(\x04\"m\n\x11\x41pproveRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tplan_hash\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"[\n\x10RejectRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"[\n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x1f\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"D\n\x10WatchRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.coldaisle.v1.Run\x12\x10\n\x08revision\x18\x02 \x01(\x04\x32\x8c\x05\n\x0fPlaybookService\x12G\n\x0bGetPlaybook\x12 .coldaisle.v1.GetPlaybookRequest\x1a\x16.coldaisle.v1.Playbook\x12X\n\rListPlaybooks\x12\".coldaisle.v1.ListPlaybooksRequest\x1a#.coldaisle.v1.ListPlaybooksResponse\x12\x42\n\x0bRunPlaybook\x12 .coldaisle.v1.RunPlaybookRequest\x1a\x11.coldaisle.v1.Run\x12\x38\n\x06GetRun\x12\x1b.coldaisle.v1.GetRunRequest\x1a\x11.coldaisle.v1.Run\x12I\n\x08ListRuns\x12\x1d.coldaisle.v1.ListRunsRequest\x1a\x1e.coldaisle.v1.ListRunsResponse\x12@\n\nApproveRun\x12\x1f.coldaisle.v1.ApproveRunRequest\x1a\x11.coldaisle.v1.Run\x12>\n\tRejectRun\x12\x1e.coldaisle.v1.RejectRunRequest\x1a\x11.coldaisle.v1.Run\x12>\n\tCancelRun\x12\x1e.coldaisle.v1.CancelRunRequest\x1a\x11.coldaisle.v1.Run\x12K\n\x08WatchRun\x12\x1d.coldaisle.v1.WatchRunRequest\x1a\x1e.coldaisle.v1.WatchRunResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63oldaisle/v1/playbooks.proto\x12\x0c\x63oldaisle.v1\x1a\x19\x63oldaisle/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x01\n\x08Playbook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12+\n\nparameters\x18\x06 \x03(\x0b\x32\x17.coldaisle.v1.Parameter\"d\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x14\n\x0c\x64\x65\x66\x61ult_json\x18\x05 \x01(\t\"i\n\x0bPlannedStep\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x04 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x05 \x01(\x01\"\xd9\x01\n\x04Plan\x12\x10\n\x08playbook\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x15\n\rtwin_revision\x18\x04 \x01(\x04\x12(\n\x05steps\x18\x05 \x03(\x0b\x32\x19.coldaisle.v1.PlannedStep\x12\x14\n\x0cverification\x18\x06 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04hash\x18\x08 \x01(\t\"`\n\nStepStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\robserved_json\x18\x04 \x01(\t\x12\x10\n\x08position\x18\x05 \x01(\x04\"\xec\x03\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.coldaisle.v1.Run.State\x12 \n\x04plan\x18\x03 \x01(\x0b\x32\x12.coldaisle.v1.Plan\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61lert\x18\x05 \x01(\t\x12\x0e\n\x06policy\x18\x06 \x01(\t\x12\'\n\x05steps\x18\x07 \x03(\x0b\x32\x18.coldaisle.v1.StepStatus\x12\x0f\n\x07outcome\x18\x08 \x01(\t\x12\x10\n\x08\x61pprover\x18\t \x01(\t\x12\x19\n\x11proposed_position\x18\n \x01(\x04\x12\x10\n\x08revision\x18\x0b \x01(\x04\x12\x11\n\twaits_for\x18\x0c \x01(\t\"\xd1\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_PROPOSED\x10\x01\x12\x12\n\x0eSTATE_APPROVED\x10\x02\x12\x11\n\rSTATE_RUNNING\x10\x03\x12\x13\n\x0fSTATE_VERIFYING\x10\x04\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\x12\x12\n\x0eSTATE_REJECTED\x10\x07\x12\x13\n\x0fSTATE_CANCELLED\x10\x08\x12\x11\n\rSTATE_UNKNOWN\x10\t\"\"\n\x12GetPlaybookRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x14ListPlaybooksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"[\n\x15ListPlaybooksResponse\x12)\n\tplaybooks\x18\x01 \x03(\x0b\x32\x16.coldaisle.v1.Playbook\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"z\n\x12RunPlaybookRequest\x12\x10\n\x08playbook\x18\x01 \x01(\t\x12\x17\n\x0fparameters_json\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"C\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06moment\x18\x02 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"n\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12$\n\x06moment\x18\x04 \x01(\x0b\x32\x14.coldaisle.v1.Moment\"r\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.coldaisle.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x10\n\x08revision\x18\x04 \x01(\x04\"m\n\x11\x41pproveRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tplan_hash\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"[\n\x10RejectRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"[\n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x1f\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"D\n\x10WatchRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.coldaisle.v1.Run\x12\x10\n\x08revision\x18\x02 \x01(\x04\x32\x8c\x05\n\x0fPlaybookService\x12G\n\x0bGetPlaybook\x12 .coldaisle.v1.GetPlaybookRequest\x1a\x16.coldaisle.v1.Playbook\x12X\n\rListPlaybooks\x12\".coldaisle.v1.ListPlaybooksRequest\x1a#.coldaisle.v1.ListPlaybooksResponse\x12\x42\n\x0bRunPlaybook\x12 .coldaisle.v1.RunPlaybookRequest\x1a\x11.coldaisle.v1.Run\x12\x38\n\x06GetRun\x12\x1b.coldaisle.v1.GetRunRequest\x1a\x11.coldaisle.v1.Run\x12I\n\x08ListRuns\x12\x1d.coldaisle.v1.ListRunsRequest\x1a\x1e.coldaisle.v1.ListRunsResponse\x12@\n\nApproveRun\x12\x1f.coldaisle.v1.ApproveRunRequest\x1a\x11.coldaisle.v1.Run\x12>\n\tRejectRun\x12\x1e.coldaisle.v1.RejectRunRequest\x1a\x11.coldaisle.v1.Run\x12>\n\tCancelRun\x12\x1e.coldaisle.v1.CancelRunRequest\x1a\x11.coldaisle.v1.Run\x12K\n\x08WatchRun\x12\x1d.coldaisle.v1.WatchRunRequest\x1a\x1e.coldaisle.v1.WatchRunResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,33 +44,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STEPSTATUS']._serialized_start=677
   _globals['_STEPSTATUS']._serialized_end=773
   _globals['_RUN']._serialized_start=776
-  _globals['_RUN']._serialized_end=1249
-  _globals['_RUN_STATE']._serialized_start=1040
-  _globals['_RUN_STATE']._serialized_end=1249
-  _globals['_GETPLAYBOOKREQUEST']._serialized_start=1251
-  _globals['_GETPLAYBOOKREQUEST']._serialized_end=1285
-  _globals['_LISTPLAYBOOKSREQUEST']._serialized_start=1287
-  _globals['_LISTPLAYBOOKSREQUEST']._serialized_end=1348
-  _globals['_LISTPLAYBOOKSRESPONSE']._serialized_start=1350
-  _globals['_LISTPLAYBOOKSRESPONSE']._serialized_end=1441
-  _globals['_RUNPLAYBOOKREQUEST']._serialized_start=1443
-  _globals['_RUNPLAYBOOKREQUEST']._serialized_end=1565
-  _globals['_GETRUNREQUEST']._serialized_start=1567
-  _globals['_GETRUNREQUEST']._serialized_end=1634
-  _globals['_LISTRUNSREQUEST']._serialized_start=1636
-  _globals['_LISTRUNSREQUEST']._serialized_end=1746
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1748
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1862
-  _globals['_APPROVERUNREQUEST']._serialized_start=1864
-  _globals['_APPROVERUNREQUEST']._serialized_end=1973
-  _globals['_REJECTRUNREQUEST']._serialized_start=1975
-  _globals['_REJECTRUNREQUEST']._serialized_end=2066
-  _globals['_CANCELRUNREQUEST']._serialized_start=2068
-  _globals['_CANCELRUNREQUEST']._serialized_end=2159
-  _globals['_WATCHRUNREQUEST']._serialized_start=2161
-  _globals['_WATCHRUNREQUEST']._serialized_end=2192
-  _globals['_WATCHRUNRESPONSE']._serialized_start=2194
-  _globals['_WATCHRUNRESPONSE']._serialized_end=2262
-  _globals['_PLAYBOOKSERVICE']._serialized_start=2265
-  _globals['_PLAYBOOKSERVICE']._serialized_end=2917
+  _globals['_RUN']._serialized_end=1268
+  _globals['_RUN_STATE']._serialized_start=1059
+  _globals['_RUN_STATE']._serialized_end=1268
+  _globals['_GETPLAYBOOKREQUEST']._serialized_start=1270
+  _globals['_GETPLAYBOOKREQUEST']._serialized_end=1304
+  _globals['_LISTPLAYBOOKSREQUEST']._serialized_start=1306
+  _globals['_LISTPLAYBOOKSREQUEST']._serialized_end=1367
+  _globals['_LISTPLAYBOOKSRESPONSE']._serialized_start=1369
+  _globals['_LISTPLAYBOOKSRESPONSE']._serialized_end=1460
+  _globals['_RUNPLAYBOOKREQUEST']._serialized_start=1462
+  _globals['_RUNPLAYBOOKREQUEST']._serialized_end=1584
+  _globals['_GETRUNREQUEST']._serialized_start=1586
+  _globals['_GETRUNREQUEST']._serialized_end=1653
+  _globals['_LISTRUNSREQUEST']._serialized_start=1655
+  _globals['_LISTRUNSREQUEST']._serialized_end=1765
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1767
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1881
+  _globals['_APPROVERUNREQUEST']._serialized_start=1883
+  _globals['_APPROVERUNREQUEST']._serialized_end=1992
+  _globals['_REJECTRUNREQUEST']._serialized_start=1994
+  _globals['_REJECTRUNREQUEST']._serialized_end=2085
+  _globals['_CANCELRUNREQUEST']._serialized_start=2087
+  _globals['_CANCELRUNREQUEST']._serialized_end=2178
+  _globals['_WATCHRUNREQUEST']._serialized_start=2180
+  _globals['_WATCHRUNREQUEST']._serialized_end=2211
+  _globals['_WATCHRUNRESPONSE']._serialized_start=2213
+  _globals['_WATCHRUNRESPONSE']._serialized_end=2281
+  _globals['_PLAYBOOKSERVICE']._serialized_start=2284
+  _globals['_PLAYBOOKSERVICE']._serialized_end=2936
 # @@protoc_insertion_point(module_scope)

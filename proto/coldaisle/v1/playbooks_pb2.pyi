@@ -245,6 +245,7 @@ class Run(_message.Message):
     APPROVER_FIELD_NUMBER: _builtins.int
     PROPOSED_POSITION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"runs/r-…"."""
     state: Global___Run.State.ValueType
@@ -256,6 +257,8 @@ class Run(_message.Message):
     approver: _builtins.str
     proposed_position: _builtins.int
     revision: _builtins.int
+    waits_for: _builtins.str
+    """"runs/r-…": the run that acts on the same device and has to end before this approved one starts."""
     @_builtins.property
     def plan(self) -> Global___Plan: ...
     @_builtins.property
@@ -274,10 +277,11 @@ class Run(_message.Message):
         approver: _builtins.str = ...,
         proposed_position: _builtins.int = ...,
         revision: _builtins.int = ...,
+        waits_for: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "approver", b"approver", "name", b"name", "outcome", b"outcome", "plan", b"plan", "policy", b"policy", "proposed_position", b"proposed_position", "reason", b"reason", "revision", b"revision", "state", b"state", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "approver", b"approver", "name", b"name", "outcome", b"outcome", "plan", b"plan", "policy", b"policy", "proposed_position", b"proposed_position", "reason", b"reason", "revision", b"revision", "state", b"state", "steps", b"steps", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from coldaisle.core.events import Recorded, id_text
 from coldaisle.core.events import types as t
 from coldaisle.core.twin import Alert, Asset, Link, Run, Step, Twin
 from coldaisle.core.twin.graph import Relations
+from coldaisle.playbooks import waits_for
 from coldaisle.v1 import alerts_pb2, assets_pb2, common_pb2, maintenances_pb2, playbooks_pb2, silences_pb2
 
 _SEVERITIES = {"warn": alerts_pb2.Alert.SEVERITY_WARN, "page": alerts_pb2.Alert.SEVERITY_PAGE}
@@ -182,8 +183,9 @@ def condition_text(condition: t.Condition | None) -> str:
     )
 
 
-def run_message(run: Run, revision: int) -> playbooks_pb2.Run:
+def run_message(run: Run, twin: Twin) -> playbooks_pb2.Run:
     """A run with its plan and how far it is."""
+    ahead = waits_for(run, twin.runs.values())
     return playbooks_pb2.Run(
         name=f"runs/{run.id}",
         state=playbooks_pb2.Run.State.Value(f"STATE_{run.state.upper()}"),
@@ -195,7 +197,8 @@ def run_message(run: Run, revision: int) -> playbooks_pb2.Run:
         outcome=run.outcome,
         approver=run.approver,
         proposed_position=run.proposed_position,
-        revision=revision,
+        revision=twin.position,
+        waits_for=f"runs/{ahead.id}" if ahead is not None else "",
     )
 
 

@@ -81,7 +81,7 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
     ) -> playbooks_pb2.Run:
         """One run at a moment."""
         twin = await self._moments.twin(request.moment)
-        return run_message(_run(twin, request.name), twin.position)
+        return run_message(_run(twin, request.name), twin)
 
     async def ListRuns(  # noqa: N802 - the API's name
         self, request: playbooks_pb2.ListRunsRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -104,7 +104,7 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
             request.page_size,
             request.page_token,
             key=lambda run: -run.proposed_position,
-            message=lambda run: run_message(run, twin.position),
+            message=lambda run: run_message(run, twin),
         )
         return playbooks_pb2.ListRunsResponse(
             runs=page,
@@ -148,9 +148,7 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
                 twin = self._live.current
                 run = _run(twin, request.name)
                 if run.revision > seen:
-                    yield playbooks_pb2.WatchRunResponse(
-                        run=run_message(run, twin.position), revision=run.revision
-                    )
+                    yield playbooks_pb2.WatchRunResponse(run=run_message(run, twin), revision=run.revision)
                 if run.state in ENDED_RUN_STATES:
                     return
                 seen = run.revision
@@ -173,7 +171,7 @@ class PlaybookService(playbooks_pb2_grpc.PlaybookServiceServicer):
 
     def _run_message(self, run: str) -> playbooks_pb2.Run:
         twin = self._live.current
-        return run_message(_run(twin, f"runs/{run}"), twin.position)
+        return run_message(_run(twin, f"runs/{run}"), twin)
 
 
 def _plan(twin: Twin, request: playbooks_pb2.RunPlaybookRequest, now: int) -> Plan:
