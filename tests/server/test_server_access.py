@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import resource
 import stat
 
 import grpc
@@ -105,6 +106,19 @@ def test_the_token_is_made_once_for_its_owner_only(tmp_path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert load_token(path) == token
     assert len(token) >= 43
+
+
+def test_a_token_that_cannot_be_written_leaves_no_file(tmp_path) -> None:
+    """An empty one would stop the next start, too."""
+    path = tmp_path / "token"
+    bound = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, bound[1]))  # as on a full disk: a write fails
+    try:
+        with pytest.raises(ConfigError, match="check the folder"):
+            load_token(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, bound)
+    assert len(load_token(path)) >= 43
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])

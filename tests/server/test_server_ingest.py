@@ -7,6 +7,7 @@ import time
 import grpc
 import pytest
 
+from coldaisle.core.events import encode, new_id
 from coldaisle.core.events.types import (
     AgentStarted,
     AssetLinked,
@@ -17,7 +18,9 @@ from coldaisle.core.events.types import (
     RunApproved,
     SamplesRecorded,
 )
+from coldaisle.core.store import Append
 from coldaisle.core.store.port import MAX_EVENT_BYTES
+from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.server.ingest import MAX_AHEAD_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from coldaisle.v1 import agent_pb2, assets_pb2, system_pb2
 
@@ -242,6 +245,21 @@ async def test_a_server_that_was_killed_marks_its_agents_when_it_starts_again(
         status = await api.call(api.system.GetStatus, system_pb2.GetStatusRequest())
         assert [each.connected for each in status.agents] == [False]
         assert "agents/hall-1 is not connected" in status.problems[0]
+
+
+async def test_a_clock_that_was_set_back_is_a_problem_that_the_status_tells(data, serving) -> None:
+    """The history says what it was: it was written while the clock was three hours ahead."""
+    now = time.time_ns()
+    ahead = now + 3 * 3_600 * 1_000_000_000
+    data.mkdir()
+    async with SqliteStore(data / "events.db") as store:
+        event = encode(AssetObserved("rack-1", "rack"), id=new_id(now), time=now, actor="agent/hall-1")
+        await store.append_many([Append("asset-rack-1", [event], recorded=ahead)])
+    async with serving(data) as api:
+        status = await api.call(api.system.GetStatus, system_pb2.GetStatusRequest())
+        (problem,) = (problem for problem in status.problems if "clock" in problem)
+    seconds = int(problem.removeprefix("the clock is ").partition(" ")[0])
+    assert seconds == pytest.approx(3 * 3_600, abs=60)
 
 
 async def test_the_status_tells_what_an_agent_said_of_itself(api, agent) -> None:

@@ -22,7 +22,7 @@ from coldaisle.core.twin import ENDED_RUN_STATES
 from coldaisle.playbooks import Runner, make_plan, read_playbook
 from coldaisle.server.actions import ActionRouter
 from coldaisle.server.hub import AgentHub
-from coldaisle.server.startup import drive_runs
+from coldaisle.server.startup import retried
 from coldaisle.v1 import assets_pb2, history_pb2, system_pb2
 
 MAX_STOP_SECONDS = 6.0
@@ -174,6 +174,10 @@ def wordy(asset: str) -> AssetObserved:
     return AssetObserved(asset, "rack", {"note": "x" * 5_000})
 
 
+def tiny(asset: str) -> AssetObserved:
+    return AssetObserved(f"{asset}-tiny", "rack")
+
+
 async def test_a_full_store_refuses_batches_answers_reads_and_goes_on_with_more_room(
     data, serving, agent_of, on_wire
 ) -> None:
@@ -191,6 +195,21 @@ async def test_a_full_store_refuses_batches_answers_reads_and_goes_on_with_more_
         await agent.hello()
         await agent.report(AssetObserved("rack-new", "rack"))
         agent.cut()
+
+
+async def test_a_server_starts_on_a_full_store_and_answers_reads(data, serving, agent_of, on_wire) -> None:
+    async with serving(data, max_store_bytes=FULL_BYTES) as api:
+        acknowledged = 0
+        for body_of in (wordy, tiny):
+            agent = agent_of(api)
+            await agent.hello()
+            acknowledged += await fill(agent, on_wire, body_of)
+    async with serving(data, max_store_bytes=FULL_BYTES) as api:
+        listed = await api.call(api.assets.ListAssets, assets_pb2.ListAssetsRequest())
+        assert listed.total_size == acknowledged
+        assert len(await api.events("ServerStarted")) == 1
+    async with serving(data, max_store_bytes=10 * FULL_BYTES) as api:
+        assert len(await api.events("ServerStarted")) == 2
 
 
 async def test_a_reactor_that_finds_no_room_waits_and_says_so(data, serving, agent_of) -> None:
@@ -234,7 +253,9 @@ async def test_runs_that_find_no_room_wait_and_go_on() -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(live.run()),
-            group.create_task(drive_runs(Runner(store, live, ActionRouter(AgentHub(lambda _: True))))),
+            group.create_task(
+                retried(Runner(store, live, ActionRouter(AgentHub(lambda _: True))).run, "runs")
+            ),
         ]
         while (run := live.current.runs.get("r-1")) is None or run.state not in ENDED_RUN_STATES:
             await live.beyond(live.current.position)

@@ -8,7 +8,6 @@ import contextlib
 import contextvars
 import hmac
 import logging
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,10 +16,11 @@ from typing import Any
 
 import grpc
 
-from coldaisle.core.errors import ColdaisleError, ConfigError
+from coldaisle.core.errors import ChainKeyUnusable, ColdaisleError, ConfigError
 from coldaisle.core.events import encode, new_id, stream_of
 from coldaisle.core.events.types import AccessRefused
 from coldaisle.core.store import EventStore
+from coldaisle.core.store.chain_keys import write_whole
 from coldaisle.server.errors import NotAllowed, abort
 
 OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
@@ -40,12 +40,12 @@ def load_token(path: Path) -> str:
     """The token in the file; makes one, readable by its owner only, when there is none."""
     try:
         if not path.exists():
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(TOKEN_BYTES) + "\n")
+            write_whole(path, f"{secrets.token_urlsafe(TOKEN_BYTES)}\n".encode())
         token = path.read_text().strip()
+    except ChainKeyUnusable as error:
+        raise ConfigError(str(error)) from error
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; make the folder writable for the server") from error
+        raise ConfigError(f"{path}: {error.strerror}; make it readable for the server") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} holds no token; delete it, and a new one will be made") from error
     if not token:

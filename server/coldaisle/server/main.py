@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from coldaisle.core.detect import Detector
-from coldaisle.core.errors import ConfigError
+from coldaisle.core.errors import ConfigError, StoreFull
 from coldaisle.core.store import EventStore, LiveTwin
 from coldaisle.core.store.reactions import ReactorRunner
 from coldaisle.core.templates import TemplateReactor
@@ -42,7 +42,7 @@ from coldaisle.server.services.silences import SilenceService
 from coldaisle.server.services.system import SystemService
 from coldaisle.server.services.telemetry import TelemetryService
 from coldaisle.server.settings import Settings, split_address
-from coldaisle.server.startup import announce, drive_runs, load_playbooks
+from coldaisle.server.startup import announce, load_playbooks, retried
 from coldaisle.server.watching import Watchers
 from coldaisle.v1 import (
     agent_pb2,
@@ -129,7 +129,14 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         live = LiveTwin(store, snapshots)
         tasks = [group.create_task(live.run(), name="live twin")]
         await live.at_least(await store.head())
-        await announce(store, live.current, settings, playbooks)
+
+        async def tell() -> None:
+            await announce(store, live.current, settings, playbooks)
+
+        try:
+            await tell()
+        except StoreFull:  # what is there can be read meanwhile
+            tasks.append(group.create_task(retried(tell, "the start")))
         hub = AgentHub(lambda request: is_wanted(live.current, request))
         reactors = [
             ReactorRunner(store, reactor, snapshots)
@@ -138,7 +145,7 @@ async def _running(settings: Settings) -> AsyncIterator[str]:
         runner = Runner(store, live, ActionRouter(hub), actor=opened.runner)
         for work in (
             *(reactor.run() for reactor in reactors),
-            drive_runs(runner),
+            retried(runner.run, "runs"),
             set_state_apart(live, reactors),
         ):
             tasks.append(group.create_task(work))

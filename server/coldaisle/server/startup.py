@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
+import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 from coldaisle.core.detect import REACTION_MEANING
 from coldaisle.core.errors import ConfigError, StoreFull
 from coldaisle.core.events import decode, encode, encode_body, new_id, stream_of
-from coldaisle.core.events.types import AgentDisconnected, AnyEvent, PlaybookPublished
+from coldaisle.core.events.types import AgentDisconnected, AnyEvent, PlaybookPublished, ServerStarted
 from coldaisle.core.store import EventStore
 from coldaisle.core.store.reactions import Waits
 from coldaisle.core.twin import Twin
-from coldaisle.playbooks import Playbook, Runner, builtin_playbooks, read_playbook
+from coldaisle.core.version import VERSION
+from coldaisle.playbooks import Playbook, builtin_playbooks, read_playbook
 from coldaisle.server.errors import ungrouped
 from coldaisle.server.settings import Settings, detector_event, policies_event
 
@@ -23,8 +25,9 @@ log = logging.getLogger(__name__)
 
 
 async def announce(store: EventStore, twin: Twin, settings: Settings, playbooks: Iterable[Playbook]) -> None:
-    """Append what changed since the history last said it; nothing when nothing did."""
-    bodies: list[AnyEvent] = [
+    """Append that the server started, and what changed since the history last said it."""
+    bodies: list[AnyEvent] = [ServerStarted(socket.gethostname(), VERSION)]
+    bodies += [
         AgentDisconnected(agent.id, "the server stopped") for agent in twin.agents.values() if agent.connected
     ]
     configured = (detector_event(settings.detect, model_versions()), policies_event(settings.policies))
@@ -45,18 +48,18 @@ def model_versions() -> dict[str, str]:
     return {"detector": str(REACTION_MEANING)} | {name: version(name) for name in MODEL_LIBRARIES}
 
 
-async def drive_runs(runner: Runner) -> None:
-    """Drive runs until cancelled, also when the store was full for a while.
+async def retried(work: Callable[[], Awaitable[None]], name: str) -> None:
+    """Do ``work``, anew whenever the store was full.
 
-    Starting again is what a crash would lead to: steps under way are probed, none is taken twice.
+    For runs that is what a crash would lead to: steps under way are probed, none is taken twice.
     """
     waits = Waits()
     while True:
         try:
             with ungrouped():
-                await runner.run()
+                return await work()
         except StoreFull as error:
-            log.warning("runs wait for room in the store", extra={"error": str(error)})
+            log.warning("waits for room in the store", extra={"work": name, "error": str(error)})
             await asyncio.sleep(waits.next_seconds())
 
 

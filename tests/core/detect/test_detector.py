@@ -21,8 +21,8 @@ START = 1_700_000_000 * SECOND
 def history(bodies: Sequence[tuple[float, t.AnyEvent]]) -> list[Fact]:
     """Facts at seconds after START, in this order."""
     return [
-        Fact(number, "s", number, sequenced_id(START, "test", number), START + int(at * SECOND), 0, "test",
-             None, None, body)
+        Fact(number, "s", number, sequenced_id(START, "test", number), START + int(at * SECOND),
+             START + int(at * SECOND), "test", None, None, body)
         for number, (at, body) in enumerate(bodies, start=1)
     ]  # fmt: skip
 

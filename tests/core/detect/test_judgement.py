@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from coldaisle.core.detect import Detector, default_rules
 from coldaisle.core.detect.overlays import MAX_OVERLAYS, Overlays
@@ -21,8 +22,8 @@ DAYS = 15
 def facts_from(bodies: Sequence[tuple[float, t.AnyEvent]], first: int = 1) -> list[Fact]:
     """Facts at seconds after START, in this order."""
     return [
-        Fact(number, "s", number, sequenced_id(START, "test", number), START + int(at * SECOND), 0, "test",
-             None, None, body)
+        Fact(number, "s", number, sequenced_id(START, "test", number), START + int(at * SECOND),
+             START + int(at * SECOND), "test", None, None, body)
         for number, (at, body) in enumerate(bodies, start=first)
     ]  # fmt: skip
 
@@ -199,6 +200,61 @@ def test_a_source_that_falls_silent_is_an_alert_until_it_speaks() -> None:
     assert (alert.asset, alert.kind, alert.evidence.since) == ("a", "no_data", START + 90 * SECOND)
     assert alert.evidence.value == pytest.approx(300, abs=11)
     assert end == t.AlertCleared(alert.alert, "a speaks again", None)
+
+
+def polls(asset: str, first: int, last: int) -> list[tuple[float, t.AnyEvent]]:
+    """A poll each ten seconds, and never the same value twice in a row."""
+    return [(at, t.SamplesRecorded(asset, ("m",), (1.0 + at // 10 % 3,))) for at in range(first, last, 10)]
+
+
+def arriving(bodies: Sequence[tuple[float, t.AnyEvent]], at: float, seconds: float) -> list[Fact]:
+    """Facts of these times that reach the store one after the other, from ``at`` on, within so long."""
+    step = seconds / len(bodies)
+    return [
+        replace(fact, recorded=START + int((at + n * step) * SECOND))
+        for n, fact in enumerate(facts_from(bodies))
+    ]
+
+
+def test_after_a_time_without_server_nobody_is_silent_before_he_could_speak() -> None:
+    """Both agents kept polling for an hour; one brings what it kept a minute before the other."""
+    before = sorted([*polls("a", 0, 300), *polls("b", 0, 300)], key=lambda poll: poll[0])
+    facts = [
+        *facts_from([configured(stale_seconds=120.0), *before]),
+        *facts_from([(3_900.0, t.ServerStarted("host", "1"))]),
+        *arriving(polls("a", 300, 3_900), 3_900, 5),
+        *facts_from(polls("a", 3_910, 3_960)),
+        *arriving(polls("b", 300, 3_960), 3_960, 5),
+        *facts_from(sorted([*polls("a", 3_970, 4_300), *polls("b", 3_970, 4_000)], key=lambda poll: poll[0])),
+    ]
+    (alert,) = bodies_of(Detector().react(facts))
+    assert isinstance(alert, t.AlertOpened)
+    assert (alert.asset, alert.kind, alert.evidence.since) == ("b", "no_data", START + 3_990 * SECOND)
+    assert alert.evidence.value == pytest.approx(120, abs=21)
+
+
+def test_what_was_silent_as_the_server_went_and_stays_so_is_found() -> None:
+    before = sorted([*polls("a", 0, 300), *polls("b", 0, 300)], key=lambda poll: poll[0])
+    facts = facts_from([
+        configured(stale_seconds=120.0), *before, (3_900.0, t.ServerStarted("host", "1")),
+        *polls("a", 3_910, 4_100),
+    ])  # fmt: skip
+    (alert,) = bodies_of(Detector().react(facts))
+    assert isinstance(alert, t.AlertOpened)
+    assert (alert.asset, alert.summary) == ("b", "b: no data for 3740 s")
+
+
+def test_an_agent_that_was_cut_off_and_brings_what_it_kept_ends_its_silence_once() -> None:
+    before = sorted([*polls("a", 0, 300), *polls("b", 0, 300)], key=lambda poll: poll[0])
+    kept = arriving(polls("b", 300, 3_900), 3_900, 60)
+    live = facts_from(polls("a", 300, 4_200))
+    back = facts_from(polls("b", 3_960, 4_200))
+    facts = [
+        *facts_from([configured(stale_seconds=120.0), *before]),
+        *sorted([*live, *kept, *back], key=lambda fact: fact.recorded),
+    ]
+    said = bodies_of(Detector().react(facts))
+    assert [type(body).__name__ for body in said] == ["AlertOpened", "AlertCleared"]
 
 
 def test_what_came_late_or_twice_is_not_judged() -> None:

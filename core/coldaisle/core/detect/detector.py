@@ -75,7 +75,9 @@ class Detector:
         columns = 0
         for fact in facts:
             body = fact.body
-            silent = self._freshness.silent(fact.time, self._config.stale_seconds)
+            if isinstance(body, t.ServerStarted):
+                self._freshness.listen(fact.recorded)
+            silent = self._freshness.silent(fact.recorded, self._config.stale_seconds)
             of_lines = isinstance(body, t.SamplesRecorded) and are_about_lines(body.metrics)
             if silent or not isinstance(body, t.SamplesRecorded) or (body.asset, of_lines) in sources:
                 reactions += self._judge(batch)
@@ -84,7 +86,7 @@ class Detector:
                 reactions += self._fall_silent(fact, asset, pulse)
             if not isinstance(body, t.SamplesRecorded):
                 reactions += self._take_in(fact)
-            elif of_lines or self._freshness.heard(body, fact.time):
+            elif of_lines or self._freshness.heard(body, fact.time, fact.recorded):
                 sources.add((body.asset, of_lines))
                 batch.append(self._polled(fact, body, columns, of_lines))
                 columns += len(batch[-1].samples)
@@ -191,7 +193,7 @@ class Detector:
 
     def _fall_silent(self, fact: Fact, asset: str, pulse: Pulse) -> list[Reaction]:
         alert = self._freshness.alerts[asset] = alert_id(fact, "no_data", asset)
-        seconds = (fact.time - pulse.time) / NANOSECONDS
+        seconds = (fact.recorded - pulse.arrived) / NANOSECONDS
         reference = f"a poll every {pulse.period_seconds:.0f} s, {self._config.stale_seconds:g} s allowed"
         evidence = t.Evidence(
             "silence", round(seconds, 3), self._config.stale_seconds, reference, pulse.time,

@@ -1,5 +1,8 @@
 """Whether sources still speak. Absence is not normality: what falls silent gets an alert of its own.
 
+Silence counts by when polls arrived: an agent that was cut off brings hours of them within seconds, and while
+the server was away it heard nobody.
+
 Also what arrives late or twice: it is history, and nothing to detect on.
 """
 
@@ -20,19 +23,23 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class Pulse(Struct, frozen=True, array_like=True):
-    """A source's last poll: its time (UTC ns), what it said as a checksum, the usual period in seconds."""
+    """A source's last poll: its time and when it arrived (UTC ns), what it said as a checksum, and the usual
+    period in seconds."""
 
     time: int
+    arrived: int
     checksum: int
     period_seconds: float
 
 
 class FreshnessState(Struct, frozen=True):
-    """All that is known: pulses, longest silent first; open alerts by asset; no check before (UTC ns)."""
+    """All that is known: pulses, longest silent first; open alerts by asset; no check before, and since when
+    the server listens (UTC ns)."""
 
     pulses: dict[str, Pulse] = {}
     alerts: dict[str, str] = {}
     check_after: int = 0
+    listens_since: int = 0
 
 
 class Freshness:
@@ -41,17 +48,22 @@ class Freshness:
     def __init__(self, state: FreshnessState | None = None) -> None:
         state = state or FreshnessState({}, {})
         self.pulses, self.alerts, self._check_after = state.pulses, state.alerts, state.check_after
+        self._listens_since = state.listens_since
 
     def state(self) -> FreshnessState:
         """What the constructor takes."""
-        return FreshnessState(self.pulses, self.alerts, self._check_after)
+        return FreshnessState(self.pulses, self.alerts, self._check_after, self._listens_since)
 
-    def heard(self, body: t.SamplesRecorded, time: int) -> bool:
+    def listen(self, since: int) -> None:
+        """The server was away until then (UTC ns): each source gets its time anew."""
+        self._listens_since = since
+
+    def heard(self, body: t.SamplesRecorded, time: int, arrived: int) -> bool:
         """Take in a poll; False for one that is older than the last, or the same again."""
         checksum = crc32(_encoder.encode((body.metrics, body.values)))
         last = self.pulses.get(body.asset)
         if last is None:
-            self.pulses[body.asset] = Pulse(time, checksum, 0.0)
+            self.pulses[body.asset] = Pulse(time, arrived, checksum, 0.0)
             return True
         if time < last.time or (time, checksum) == (last.time, last.checksum):
             return False
@@ -60,7 +72,7 @@ class Freshness:
         if span:
             period = period + _PERIOD_WEIGHT * (span - period) if period else span
         del self.pulses[body.asset]  # to the end: the longest silent stays first
-        self.pulses[body.asset] = Pulse(time, checksum, period)
+        self.pulses[body.asset] = Pulse(time, arrived, checksum, period)
         return True
 
     def forget(self, asset: str) -> None:
@@ -68,13 +80,13 @@ class Freshness:
         self.pulses.pop(asset, None)
 
     def silent(self, now: int, stale_seconds: float) -> list[tuple[str, Pulse]]:
-        """Assets that fell silent and have no alert for it yet; looks once every 10 s of history."""
+        """Assets that fell silent and have no alert for it yet; looks once every 10 s. ``now`` is UTC ns."""
         if not stale_seconds or now < self._check_after:
             return []
         self._check_after = now + CHECK_EVERY_SECONDS * _SECOND
         found = []
         for asset, pulse in self.pulses.items():
-            silent_seconds = (now - pulse.time) / _SECOND
+            silent_seconds = (now - max(pulse.arrived, self._listens_since)) / _SECOND
             if silent_seconds <= stale_seconds:
                 break
             if silent_seconds > PERIODS * pulse.period_seconds and asset not in self.alerts:

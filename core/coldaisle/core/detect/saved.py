@@ -22,7 +22,7 @@ from coldaisle.core.detect.peers import Standing
 from coldaisle.core.detect.records import RECORD_BYTES, Records
 from coldaisle.core.events.types import DetectorConfigured
 
-REACTION_MEANING = 7
+REACTION_MEANING = 8
 """Raise it when the detector answers otherwise from the same state."""
 
 RIVER_VERSION = version("river")

@@ -43,6 +43,8 @@ def stream_of(body: AnyEvent) -> str:  # noqa: C901 - a table with an arm for ea
             return f"playbook-{playbook}"
         case t.PoliciesConfigured():
             return "policy-remediation"
+        case t.ServerStarted(host=host):
+            return f"server-{host}"
         case t.AccessRefused():
             return "access-api"
         case t.EventsRemoved(category=category):

@@ -76,7 +76,10 @@ async def load_twin(snapshots: Snapshots | None, at_most: int | None = None) -> 
 
 
 class LiveTwin:
-    """The current twin. ``run`` follows the store; readers take ``current`` and wait for ``beyond``."""
+    """The current twin. ``run`` follows the store; readers take ``current`` and wait for ``beyond``.
+
+    ``recorded`` is when the store took the newest event that was followed, UTC ns; 0 before the first.
+    """
 
     def __init__(self, store: EventStore, snapshots: Snapshots | None = None) -> None:
         self._store = store
@@ -84,6 +87,7 @@ class LiveTwin:
         self._saved_position = 0
         self._changed = asyncio.Event()
         self.current = Twin()
+        self.recorded = 0
 
     async def run(self) -> None:
         """Follow the store until cancelled, from the newest snapshot on."""
@@ -93,6 +97,8 @@ class LiveTwin:
         try:
             await self._catch_up()
             async for page in self._store.subscribe_all(after=self.current.position):
+                if page.events:
+                    self.recorded = page.events[-1].recorded
                 self._publish(advance(self.current, page))
                 await self._save_now_and_then()
         except asyncio.CancelledError:

@@ -139,6 +139,7 @@ def _apply(draft: _Draft, fact: Fact) -> None:
             | t.InputRejected()
             | t.DetectorConfigured()
             | t.PoliciesConfigured()
+            | t.ServerStarted()
             | t.AccessRefused()
             | t.EventsRemoved()
         ):

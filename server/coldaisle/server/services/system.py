@@ -1,6 +1,8 @@
 """SystemService: how the system itself is."""
 
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +15,8 @@ from coldaisle.server.hub import AgentHub
 from coldaisle.v1 import system_pb2, system_pb2_grpc
 
 MAX_LAG_EVENTS = 10_000
+MAX_AHEAD_SECONDS = 60.0
+"""How far the history may be ahead of the clock."""
 
 
 class SystemService(system_pb2_grpc.SystemServiceServicer):
@@ -61,6 +65,7 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
             if runner.problem
         )
         status.problems.extend(_problems(status))
+        status.problems.extend(_clock_problems(self._live.recorded, time.time_ns()))
         status.healthy = not status.problems
         return status
 
@@ -94,3 +99,15 @@ def _problems(status: system_pb2.Status) -> list[str]:
     if not status.agents:
         problems.append("no agent has ever connected: start one with `coldaisle agent run --config FILE`")
     return problems
+
+
+def _clock_problems(recorded: int, now: int) -> list[str]:
+    """A clock that was set back; until it has caught up, what is measured now counts as late."""
+    ahead_seconds = (recorded - now) / 1e9
+    if ahead_seconds <= MAX_AHEAD_SECONDS:
+        return []
+    until = datetime.fromtimestamp(recorded / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [
+        f"the clock is {ahead_seconds:.0f} s behind the history: it was set back or is wrong. Readings count "
+        f"as late, and silence is not noticed, until {until}: correct the clock, or watch by other means"
+    ]

@@ -68,6 +68,7 @@ from coldaisle.core.events.types.observed import (
     LogTemplateRetired,
     Quality,
     SamplesRecorded,
+    ServerStarted,
     TrapReceived,
 )
 
@@ -121,6 +122,7 @@ __all__ = [
     "RunSucceeded",
     "SamplesRecorded",
     "Scalar",
+    "ServerStarted",
     "Severity",
     "SilenceCreated",
     "SilenceExpired",
@@ -150,6 +152,7 @@ AnyEvent = (
     | AgentStarted
     | AgentConnected
     | AgentDisconnected
+    | ServerStarted
     | DetectorConfigured
     | AlertOpened
     | AlertEscalated

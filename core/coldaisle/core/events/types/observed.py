@@ -158,3 +158,10 @@ class AgentDisconnected(Struct, frozen=True, gc=False):
 
     agent: str
     reason: str
+
+
+class ServerStarted(Struct, frozen=True, gc=False):
+    """A server began to listen: of the time before, silence says nothing."""
+
+    host: str
+    server_version: str
