@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from coldaisle.core.errors import StoreUnreadable
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_insert import MAX_ROWS, MAX_TOGETHER_BYTES, Row, insert_events
@@ -36,7 +37,29 @@ def inserted(given: list[Row]) -> tuple[list[Row], int]:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 63, 64, 65, 100, 127, 1_000])
 def test_groups_of_any_size_are_written_whole(count: int) -> None:
-    assert inserted(rows(count)) == (rows(count), count // MAX_ROWS + (count % MAX_ROWS).bit_count())
+    """The first by itself: it names its position."""
+    others = max(0, count - 1)
+    statements = min(count, 1) + others // MAX_ROWS + (others % MAX_ROWS).bit_count()
+    assert inserted(rows(count)) == (rows(count), statements)
+
+
+def test_rows_begin_behind_positions_that_were_removed() -> None:
+    assert inserted(rows(200)[90:])[0] == rows(200)[90:]
+
+
+async def test_an_append_before_a_row_that_somebody_else_wrote_is_refused_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    events = [NewEvent(n.to_bytes(16), "Test", 1, n, "t", b"{}") for n in range(1, 11)]
+    foreign = "INSERT INTO event VALUES(9, 1, 99, randomblob(16), 'Test', 1, 9, 9, 't', x'', NULL, NULL)"
+    async with SqliteStore(tmp_path / "a.db") as store:
+        await store.append("s", events[:2])
+        stranger = apsw.Connection(str(tmp_path / "a.db"))
+        stranger.execute(foreign)
+        stranger.close()
+        with pytest.raises(StoreUnreadable):
+            await store.append("s", events[2:])
+        assert [event.position for event in await store.read_stream("s")] == [1, 2, 9]
 
 
 def test_rows_with_much_data_go_one_by_one() -> None:
