@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+import grpc
 import pytest
 from kurrentdbclient import (
     AsyncKurrentDBClient,
@@ -17,6 +18,8 @@ from kurrentdbclient import (
     StreamStateCheck,
 )
 from kurrentdbclient import exceptions as refused
+from kurrentdbclient.protos.v1 import streams_pb2
+from kurrentdbclient.protos.v1.streams_pb2_grpc import StreamsStub
 
 from coldaisle.core.events import encode, new_id
 from coldaisle.core.events.types import AssetRemoved
@@ -24,6 +27,8 @@ from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.server.kurrent import KurrentSettings, kurrent_server
 
 ANY, NO_STREAM, EXISTS = StreamState.ANY, StreamState.NO_STREAM, StreamState.EXISTS
+PINGED_SECONDS = 4.5
+"""Four pings: the library does not send them oftener than once a second."""
 
 
 def new(type_name: str = "Ordered", data: bytes = b"{}") -> NewEvent:
@@ -328,6 +333,22 @@ async def test_filtered_subscriptions_are_told_how_far_they_looked(client: Async
     await client.append_to_stream("b", events=many(1), current_version=ANY)
     assert (await asyncio.wait_for(anext(found), 10)).commit_position == 221
     await found.stop()
+
+
+async def test_a_quiet_subscription_bears_its_client_s_pings(client: AsyncKurrentDBClient, port: int) -> None:
+    """Most clients ask every ten seconds whether the server is there, as long as nothing comes."""
+    options = streams_pb2.ReadReq.Options()
+    for part in (options.all.start, options.subscription, options.no_filter, options.uuid_option.string):
+        part.SetInParent()
+    pinging = [("grpc.keepalive_time_ms", 1_000), ("grpc.http2.max_pings_without_data", 0)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=pinging) as channel:
+        call = StreamsStub(channel).Read(streams_pb2.ReadReq(options=options))
+        assert [(await call.read()).WhichOneof("content") for _ in range(2)] == ["confirmation", "caught_up"]
+        coming = asyncio.ensure_future(call.read())
+        await asyncio.wait((coming,), timeout=PINGED_SECONDS)
+        await client.append_to_stream("a", events=new(), current_version=ANY)
+        assert (await asyncio.wait_for(coming, 10)).WhichOneof("content") == "event"
+        call.cancel()
 
 
 async def test_a_filtered_read_beyond_the_end_is_refused(client: AsyncKurrentDBClient) -> None:
