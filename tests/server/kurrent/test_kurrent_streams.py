@@ -317,6 +317,19 @@ async def test_catching_up_then_live(client: AsyncKurrentDBClient) -> None:
     await stream.stop()
 
 
+async def test_catching_up_is_told_once(client: AsyncKurrentDBClient) -> None:
+    everything = await client.subscribe_to_all(include_caught_up=True)
+    stream = await client.subscribe_to_stream("a", include_caught_up=True)
+    for subscription in (everything, stream):
+        assert (await anext(subscription)).is_caught_up
+    for _ in range(3):
+        await client.append_to_stream("a", events=new(), current_version=ANY)
+        for subscription in (everything, stream):
+            assert not (await anext(subscription)).is_caught_up
+    await everything.stop()
+    await stream.stop()
+
+
 async def test_a_stream_may_come_after_its_subscription(client: AsyncKurrentDBClient) -> None:
     later = await client.subscribe_to_stream("later")
     await client.append_to_stream("later", events=many(1), current_version=NO_STREAM)
@@ -330,8 +343,9 @@ async def test_filtered_subscriptions_are_told_how_far_they_looked(client: Async
         filter_include=("Never",), window_size=10, checkpoint_interval_multiplier=5, include_checkpoints=True
     )
     assert [(await anext(found)).commit_position for _ in range(5)] == [50, 100, 150, 200, 220]
-    await client.append_to_stream("b", events=many(1), current_version=ANY)
-    assert (await asyncio.wait_for(anext(found), 10)).commit_position == 221
+    for _ in range(6):
+        await client.append_to_stream("b", events=many(10), current_version=ANY)
+    assert (await asyncio.wait_for(anext(found), 10)).commit_position == 270
     await found.stop()
 
 

@@ -1,7 +1,11 @@
-"""Live subscriptions: what is there, a word that the client has caught up, then what comes."""
+"""Live subscriptions: a confirmation, what is there, a word that the client has caught up, then what comes.
+
+Where a subscription starts is settled before it is confirmed: a client may append as soon as it knows.
+"""
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import TypeVar, cast
 from weakref import WeakValueDictionary
@@ -59,9 +63,10 @@ class Follower:
         self, asked: Options.AllOptions, wanted: WireFilter, checkpoint_events: int, structured: bool
     ) -> AsyncIterator[Response]:
         """Everything that the filter admits, after the asked position."""
-        after = await self._all_start(asked)
+        after = told = await self._all_start(asked)
+        yield _confirmation()
         filtered = wanted != WireFilter()
-        told = after
+        is_live = False
         async with contextlib.aclosing(pages_of(self._store, after, wanted.only)) as pages:
             async for page in pages:
                 for event in page.events:
@@ -70,10 +75,12 @@ class Follower:
                     if filtered and event.position - told >= checkpoint_events:
                         told = event.position
                         yield _checkpoint(told)
-                if filtered and page.position > told:
+                arrives = page.caught_up and not is_live
+                if filtered and page.position - told >= (1 if arrives else checkpoint_events):
                     told = page.position
                     yield _checkpoint(told)
-                if page.caught_up:
+                if arrives:
+                    is_live = True
                     yield _caught_up_with_all(page.position)
 
     async def stream(self, asked: Options.StreamOptions, structured: bool) -> AsyncIterator[Response]:
@@ -81,8 +88,9 @@ class Follower:
         name = stream_name(asked.stream_identifier)
         buried = self._tombstones.setdefault(name, asyncio.Event())
         head = await self._store.head()
-        window = await window_of(self._store, name)
         last = await self._stream_start(name, asked)
+        yield _confirmation()
+        window = await window_of(self._store, name)
         if window is not None:
             last = max(last, window.first - 1)
         while events := await self._store.read_stream(name, after=last):
@@ -95,11 +103,9 @@ class Follower:
             pages_of(self._store, head, EventFilter(stream_prefixes=(name,)))
         ) as pages:
             async for page in _until(pages, buried):
-                news = [event for event in page.events if event.stream == name and event.version > last]
-                for event in news:
-                    yield _event(event, structured)
-                if news and page.caught_up:
-                    yield _caught_up_with_stream(news[-1].version)
+                for event in page.events:
+                    if event.stream == name and event.version > last:
+                        yield _event(event, structured)
         raise stream_deleted(name)
 
     async def _all_start(self, asked: Options.AllOptions) -> int:
@@ -141,6 +147,10 @@ async def _until(items: AsyncGenerator[Item, None], stop: asyncio.Event) -> Asyn
             coming.cancel()
             with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
                 await coming
+
+
+def _confirmation() -> Response:
+    return Response(confirmation=Response.SubscriptionConfirmation(subscription_id=str(uuid.uuid4())))
 
 
 def _event(event: Recorded, structured: bool) -> Response:

@@ -4,7 +4,6 @@ Reads include the place that they start from, subscriptions do not; backwards th
 starts below its position.
 """
 
-import uuid
 from collections.abc import AsyncIterator
 
 from google.protobuf.message import Message
@@ -58,9 +57,7 @@ class Reader:
         return self._follower.all(options.all, filter_of(options), interval, structured)
 
     async def _live(self, responses: AsyncIterator[Response]) -> AsyncIterator[Response]:
-        confirmation = Response.SubscriptionConfirmation(subscription_id=str(uuid.uuid4()))
         with self._follower.place():
-            yield Response(confirmation=confirmation)
             async for response in responses:
                 yield response
 
