@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
-from uuid import UUID
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID, uuid4
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from kurrentdbclient import (
     AsyncKurrentDBClient,
     KurrentDBClient,
@@ -18,8 +19,10 @@ from kurrentdbclient import (
     StreamStateCheck,
 )
 from kurrentdbclient import exceptions as refused
-from kurrentdbclient.protos.v1 import streams_pb2
+from kurrentdbclient.protos.v1 import shared_pb2, streams_pb2
 from kurrentdbclient.protos.v1.streams_pb2_grpc import StreamsStub
+from kurrentdbclient.protos.v2.streams import streams_pb2 as v2_streams_pb2
+from kurrentdbclient.protos.v2.streams.streams_pb2_grpc import StreamsServiceStub
 
 from coldaisle.core.events import encode, new_id
 from coldaisle.core.events.types import AssetRemoved
@@ -272,9 +275,18 @@ async def test_records_of_many_streams_with_checks(client: AsyncKurrentDBClient,
     with pytest.raises(refused.ConsistencyChecksFailedError) as caught:
         await client.append_records([NewRecord("c", "T", b"{}")], [StreamStateCheck("a", 0)])
     assert caught.value.failures[0].stream_state_failure.actual_state == 1
-    with pytest.raises(refused.ConsistencyChecksFailedError):
-        await client.append_records([NewRecord("b", "T", b"{}")], [StreamStateCheck("b", 4)])
+    for contradicting in ([StreamStateCheck("b", 4)], [StreamStateCheck("b", 0), StreamStateCheck("b", 4)]):
+        with pytest.raises(refused.ConsistencyChecksFailedError):
+            await client.append_records([NewRecord("b", "T", b"{}")], contradicting)
     assert await store.head() == 3
+
+
+async def test_a_property_that_json_cannot_hold_is_named(port: int) -> None:
+    record = v2_streams_pb2.AppendRecord(schema=v2_streams_pb2.SchemaInfo(name="T"))
+    record.properties["watts"].number_value = float("nan")
+    request = v2_streams_pb2.AppendRequest(stream="a", records=[record])
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        assert "'watts'" in await refusal_of(StreamsServiceStub(channel).AppendSession(), request)
 
 
 async def test_sizes_are_bounded(client: AsyncKurrentDBClient, sync_client: KurrentDBClient) -> None:
@@ -299,6 +311,66 @@ async def test_a_transaction_is_bounded(store: SqliteStore) -> None:
     async with other_server(store, settings) as client:
         with pytest.raises(refused.TransactionMaxSizeExceededError):
             await client.multi_append_to_stream([NewEvents("a", [new(data=b"1" * 3_000)], ANY)])
+
+
+async def test_what_is_too_much_for_the_store_is_told_as_it_is(client: AsyncKurrentDBClient) -> None:
+    """Bytes that are no JSON are kept as text, which is longer."""
+    octets = NewEvent(type="T", data=b"\xff" * 900_000, content_type="application/octet-stream")
+    with pytest.raises(refused.BadRequestError, match="1200060 bytes as it is stored"):
+        await client.append_to_stream("a", events=octets, current_version=ANY)
+    with pytest.raises(refused.KurrentDBClientError, match="1200060 bytes as it is stored"):
+        await client.multi_append_to_stream([NewEvents("a", [octets], ANY)])
+    for work in (
+        client.append_to_stream("a", events=many(10_001), current_version=ANY),
+        client.multi_append_to_stream([NewEvents("a", many(10_001), ANY)]),
+    ):
+        with pytest.raises(refused.KurrentDBClientError, match="10001 events, the bound is 10000"):
+            await work
+
+
+async def refusal_of(call: grpc.aio.Call, *requests: object) -> str:
+    """Of requests that are not the last ones."""
+    for request in requests:
+        with contextlib.suppress(asyncio.InvalidStateError):  # it was refused already
+            await call.write(request)
+    async with asyncio.timeout(10):
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        return await call.details()
+
+
+async def test_appends_without_an_end_are_refused_although_their_events_are_empty(port: int) -> None:
+    def empty(count: int, kind: Callable[..., Message], **parts: str) -> list[Message]:
+        return [kind(id=shared_pb2.UUID(string=str(uuid4())), **parts) for _ in range(count)]
+
+    options = streams_pb2.AppendReq.Options(stream_identifier=shared_pb2.StreamIdentifier(stream_name=b"a"))
+    messages = empty(10_001, streams_pb2.AppendReq.ProposedMessage)
+    batches = [
+        streams_pb2.BatchAppendReq(
+            proposed_messages=empty(10_000, streams_pb2.BatchAppendReq.ProposedMessage)
+        )
+        for _ in range(3)
+    ]
+    record = v2_streams_pb2.AppendRecord(schema=v2_streams_pb2.SchemaInfo(name="T"))
+    session = [v2_streams_pb2.AppendRequest(stream=f"s-{n}", records=[record] * 5_001) for n in range(2)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        streams, sessions = StreamsStub(channel), StreamsServiceStub(channel)
+        appended = [streams_pb2.AppendReq(proposed_message=message) for message in messages]
+        assert "10000" in await refusal_of(
+            streams.Append(), streams_pb2.AppendReq(options=options), *appended
+        )
+        assert "20000" in await refusal_of(streams.BatchAppend(), *batches)
+        assert "10000" in await refusal_of(sessions.AppendSession(), *session)
+        nothing = v2_streams_pb2.AppendRequest(stream="a")
+        assert "without records" in await refusal_of(sessions.AppendSession(), nothing)
+
+
+async def test_a_long_type_counts(port: int) -> None:
+    message = streams_pb2.BatchAppendReq.ProposedMessage(
+        id=shared_pb2.UUID(string=str(uuid4())), metadata={"type": "T" * (9 << 20)}
+    )
+    batch = streams_pb2.BatchAppendReq(proposed_messages=[message])
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        assert "Maximum Append Size" in await refusal_of(StreamsStub(channel).BatchAppend(), batch, batch)
 
 
 async def test_catching_up_then_live(client: AsyncKurrentDBClient) -> None:

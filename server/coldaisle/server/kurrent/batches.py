@@ -8,7 +8,7 @@ from grpc import StatusCode
 from kurrentdbclient.protos.google.rpc import code_pb2
 from kurrentdbclient.protos.v1 import shared_pb2, status_pb2, streams_pb2
 
-from coldaisle.core.errors import DuplicateEvent, TooLarge, WrongVersion
+from coldaisle.core.errors import DuplicateEvent, WrongVersion
 from coldaisle.core.store import Expected
 from coldaisle.integrations.kurrent.decode import JSON
 from coldaisle.server.kurrent.errors import WireRefusal
@@ -39,15 +39,13 @@ class Unfinished:
         self.events: list[Proposed] = []
         self.size_bytes = 0
 
-    def add(self, request: Batch) -> int:
-        """Take one request in; its bytes."""
+    def add(self, request: Batch) -> None:
+        """Take one request in."""
         if request.HasField("options"):
             self.options = request.options
         events = [proposed(m.id, m.metadata, m.custom_metadata, m.data) for m in request.proposed_messages]
-        size_bytes = sum([len(event.data) + len(event.metadata) for event in events])
         self.events.extend(events)
-        self.size_bytes += size_bytes
-        return size_bytes
+        self.size_bytes += sum([event.size_bytes for event in events])
 
 
 def proposed(
@@ -106,8 +104,6 @@ def batch_error(
     match error:
         case WrongVersion() | DuplicateEvent():
             return rich_status(StatusCode.FAILED_PRECONDITION, str(error), _wrong_batch(options, version))
-        case TooLarge():
-            return rich_status(StatusCode.INVALID_ARGUMENT, str(error), _too_large(max_append_bytes))
         case TimeoutError():
             return rich_status(StatusCode.DEADLINE_EXCEEDED, "the deadline passed", shared_pb2.Timeout())
         case WireRefusal():

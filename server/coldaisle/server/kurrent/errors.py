@@ -6,6 +6,7 @@ WireRefusal                  ends a call with a status
 from grpc import StatusCode
 
 from coldaisle.core.errors import ColdaisleError
+from coldaisle.core.store.port import MAX_APPEND_EVENTS
 
 
 class WireRefusal(ColdaisleError):  # noqa: N818 - named for the situation
@@ -45,6 +46,11 @@ def stream_deleted(stream: str) -> WireRefusal:
         exception="stream-deleted",
         stream_name=stream,
     )
+
+
+def too_many_events(count: int) -> WireRefusal:
+    """An append carries more events than the store takes at once; ``count`` so far."""
+    return bad_request(f"an append of {count} events, the bound is {MAX_APPEND_EVENTS}: split it")
 
 
 def append_too_large(max_bytes: int) -> WireRefusal:

@@ -14,9 +14,10 @@ import orjson
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from coldaisle.core.errors import EventError
-from coldaisle.core.events import NewEvent
+from coldaisle.core.events import NewEvent, id_text
 from coldaisle.core.events.codec import EVENT_TYPES, parse_body
 from coldaisle.core.events.envelope import Recorded
+from coldaisle.core.store.port import MAX_EVENT_BYTES
 from coldaisle.integrations.kurrent.decode import FOREIGN_SCHEMA, JSON, Envelope, envelope_of
 
 OCTETS = "application/octet-stream"
@@ -46,7 +47,7 @@ class Proposed(Struct, frozen=True):
     @property
     def size_bytes(self) -> int:
         """What counts towards the bound of an append."""
-        return len(self.data) + len(self.metadata)
+        return len(self.type) + len(self.content_type) + len(self.data) + len(self.metadata)
 
 
 class Own(Struct, frozen=True):
@@ -76,7 +77,7 @@ def metadata_from_properties(properties: Mapping[str, object]) -> bytes:
 
 
 def to_store(event: Proposed, now: int, user: str) -> NewEvent:
-    """The event as the store takes it. Raises EventError when it claims to be ours and is not."""
+    """The event as the store takes it. Raises EventError when it is too large, or only claims to be ours."""
     if not event.type or len(event.type) > MAX_TYPE_CHARACTERS:
         raise EventError(f"event type {event.type[:40]!r}: give 1 to {MAX_TYPE_CHARACTERS} characters")
     native = _native(event)
@@ -90,6 +91,11 @@ def to_store(event: Proposed, now: int, user: str) -> NewEvent:
     if native is not None:
         return native
     data = _wrapped(event)
+    if len(data) > MAX_EVENT_BYTES:
+        raise EventError(
+            f"event {id_text(event.id)} has {len(data)} bytes as it is stored, where what is no JSON takes a "
+            f"third more; the bound is {MAX_EVENT_BYTES}: split it"
+        )
     return NewEvent(event.id, event.type, FOREIGN_SCHEMA, now, f"kurrent/{user}", data)
 
 

@@ -12,12 +12,12 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from kurrentdbclient.protos.v2.streams import errors_pb2, streams_pb2
 
-from coldaisle.core.errors import DuplicateEvent, TooLarge, WrongVersion
+from coldaisle.core.errors import DuplicateEvent, WrongVersion
 from coldaisle.core.events import new_id
 from coldaisle.core.store import Appended, EventStore, Expected
-from coldaisle.core.store.port import MAX_EVENT_BYTES
+from coldaisle.core.store.port import MAX_APPEND_EVENTS, MAX_EVENT_BYTES
 from coldaisle.integrations.kurrent.decode import JSON
-from coldaisle.server.kurrent.errors import WireRefusal, bad_request
+from coldaisle.server.kurrent.errors import WireRefusal, bad_request, too_many_events
 from coldaisle.server.kurrent.events import OCTETS, Proposed, metadata_from_properties
 from coldaisle.server.kurrent.messages import checked_name
 from coldaisle.server.kurrent.settings import KurrentSettings
@@ -46,14 +46,19 @@ class SessionsService:
         """One request a stream; all of them are appended, or none."""
         submissions: list[Submission] = []
         expectations: dict[str, int] = {}
-        size_bytes = 0
+        size_bytes = event_count = 0
         async for request in requests:
+            if not request.records:
+                raise _no_records()
             name = checked_name(request.stream.encode())
             if name in expectations:
                 raise _already_in_session(name)
             expectations[name] = request.expected_revision if request.HasField("expected_revision") else ANY
             events = [self._proposed(name, record) for record in request.records]
             size_bytes = self._counted(size_bytes, events)
+            event_count += len(events)
+            if event_count > MAX_APPEND_EVENTS:
+                raise too_many_events(event_count)
             submissions.append(Submission(name, events, _expected(expectations[name])))
         results = await self._submit(submissions, expectations)
         outputs = [
@@ -75,8 +80,8 @@ class SessionsService:
             submissions.append(
                 Submission(checked_name(name.encode()), events, _check_for(name, checks, submissions))
             )
-        written = {one.stream for one in submissions}
-        await self._require([check for check in checks if check.stream not in written], checks)
+        carried = {one.stream: _first_check(one.stream, checks) for one in submissions}
+        await self._require([check for check in checks if carried.get(check.stream) != check], checks)
         try:
             results = await self._submit(submissions, {})
         except WrongVersion as error:
@@ -90,8 +95,8 @@ class SessionsService:
     async def _submit(
         self, submissions: Sequence[Submission], expectations: dict[str, int]
     ) -> list[Appended]:
-        if not submissions or not all(one.events for one in submissions):
-            raise bad_request("an append without records; send at least one for each stream")
+        if not submissions:
+            raise _no_records()
         try:
             return await submit(self._store, submissions)
         except WireRefusal as refusal:
@@ -106,14 +111,12 @@ class SessionsService:
             first = submissions[0].stream
             state = await state_of(self._store, first)
             raise _conflict(str(error), first, expectations.get(first, ANY), state.version) from error
-        except TooLarge as error:
-            raise self._transaction_too_large(self._settings.max_transaction_bytes + 1) from error
 
-    async def _require(self, unwritten: Sequence[Check], checks: Sequence[Check]) -> None:
-        """Checks of streams that are not written. Another writer may come between them and the append."""
-        for check in unwritten:
+    async def _require(self, uncarried: Sequence[Check], checks: Sequence[Check]) -> None:
+        """Checks that no append carries. Another writer may come between them and the append."""
+        for check in uncarried:
             if not await self._holds(check):
-                raise await self._violation(unwritten, checks, f"stream {check.stream!r} is not as expected")
+                raise await self._violation(uncarried, checks, f"stream {check.stream!r} is not as expected")
 
     async def _holds(self, check: Check) -> bool:
         state = await state_of(self._store, check.stream)
@@ -140,7 +143,7 @@ class SessionsService:
         return _refusal(StatusCode.FAILED_PRECONDITION, text, details)
 
     def _proposed(self, stream: str, record: Record) -> Proposed:
-        properties = {name: MessageToDict(value) for name, value in record.properties.items()}
+        properties = {name: _json_value(name, value) for name, value in record.properties.items()}
         content_type = JSON if record.schema.format == streams_pb2.SCHEMA_FORMAT_JSON else OCTETS
         event = Proposed(
             _record_id(record),
@@ -171,6 +174,10 @@ class SessionsService:
         )
 
 
+def _no_records() -> WireRefusal:
+    return bad_request("an append without records; send at least one for each stream")
+
+
 def _expected(number: int) -> int | Expected:
     if number < 0 and number not in _EXPECTED:
         raise bad_request(f"expected revision {number}: give a revision, or -1, -2 or -4")
@@ -181,7 +188,19 @@ def _check_for(name: str, checks: Sequence[Check], before: Sequence[Submission])
     """What the first records of a stream expect; later ones follow on them."""
     if any(one.stream == name for one in before):
         return Expected.ANY
-    return next((_expected(check.expected_state) for check in checks if check.stream == name), Expected.ANY)
+    check = _first_check(name, checks)
+    return Expected.ANY if check is None else _expected(check.expected_state)
+
+
+def _first_check(name: str, checks: Sequence[Check]) -> Check | None:
+    return next((check for check in checks if check.stream == name), None)
+
+
+def _json_value(name: str, value: Message) -> object:
+    try:
+        return MessageToDict(value)
+    except ValueError as error:
+        raise bad_request(f"property {name[:80]!r}: {error}") from error
 
 
 def _record_id(record: Record) -> bytes:

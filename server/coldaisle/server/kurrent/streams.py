@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 
 from kurrentdbclient.protos.v1 import shared_pb2, streams_pb2
 
-from coldaisle.core.errors import DuplicateEvent, StoreError, TooLarge, WrongVersion
+from coldaisle.core.errors import DuplicateEvent, StoreError, WrongVersion
 from coldaisle.core.store import Appended, EventStore
+from coldaisle.core.store.port import MAX_APPEND_EVENTS
 from coldaisle.server.kurrent.batches import (
     Batch,
     BatchResponse,
@@ -18,7 +19,7 @@ from coldaisle.server.kurrent.batches import (
     proposed,
     wrong_append,
 )
-from coldaisle.server.kurrent.errors import WireRefusal, append_too_large, bad_request
+from coldaisle.server.kurrent.errors import WireRefusal, append_too_large, bad_request, too_many_events
 from coldaisle.server.kurrent.events import Proposed
 from coldaisle.server.kurrent.messages import stream_name
 from coldaisle.server.kurrent.reading import Reader
@@ -28,6 +29,8 @@ from coldaisle.server.kurrent.windows import state_of
 from coldaisle.server.kurrent.writing import Submission, submit
 
 MAX_UNFINISHED_BATCHES = 100
+MAX_UNFINISHED_EVENTS = 2 * MAX_APPEND_EVENTS
+"""Of one call; their bytes are bounded too, but an event may have none."""
 
 AppendRequest = streams_pb2.AppendReq
 AppendResponse = streams_pb2.AppendResp
@@ -60,8 +63,6 @@ class StreamsService:
         except (WrongVersion, DuplicateEvent):
             state = await state_of(self._store, name)
             return AppendResponse(wrong_expected_version=wrong_append(options, state.version))
-        except TooLarge as error:
-            raise append_too_large(self._settings.max_append_bytes) from error
         at = appended.position
         where = AppendResponse.Position(commit_position=at, prepare_position=at)
         success = AppendResponse.Success(current_revision=appended.version, position=where)
@@ -73,17 +74,18 @@ class StreamsService:
         Clients cancel the call as soon as they have their answer: what was answered is on disk.
         """
         unfinished: dict[str, Unfinished] = {}
-        size_bytes = 0
         async for request in requests:
             key = str(request.correlation_id)
             batch = unfinished.setdefault(key, Unfinished())
-            size_bytes += batch.add(request)
+            batch.add(request)
+            size_bytes = sum(one.size_bytes for one in unfinished.values())
             if size_bytes > self._settings.max_transaction_bytes or len(unfinished) > MAX_UNFINISHED_BATCHES:
                 raise append_too_large(self._settings.max_append_bytes)
             if request.is_final:
                 del unfinished[key]
-                size_bytes -= batch.size_bytes
                 yield await self._finish(request.correlation_id, batch)
+            elif sum(len(one.events) for one in unfinished.values()) > MAX_UNFINISHED_EVENTS:
+                raise bad_request(f"over {MAX_UNFINISHED_EVENTS} events in unfinished batches: finish some")
 
     async def Delete(self, request: streams_pb2.DeleteReq) -> DeleteResponse:  # noqa: N802
         """Hide what a stream holds; later appends go on with its versions."""
@@ -112,6 +114,8 @@ class StreamsService:
             size_bytes += events[-1].size_bytes
             if size_bytes > self._settings.max_append_bytes:
                 raise append_too_large(self._settings.max_append_bytes)
+            if len(events) > MAX_APPEND_EVENTS:
+                raise too_many_events(len(events))
         if options is None:
             raise bad_request("an append starts with its options")
         return options, events

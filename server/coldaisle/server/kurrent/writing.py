@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from coldaisle.core.errors import EventError, StreamTombstoned
+from coldaisle.core.errors import EventError, StreamTombstoned, TooLarge
 from coldaisle.core.store import Append, Appended, EventStore, Expected
 from coldaisle.server.kurrent.access import Caller, require_writing
 from coldaisle.server.kurrent.errors import access_denied, bad_request, stream_deleted
@@ -45,6 +45,8 @@ async def submit(store: EventStore, submissions: Sequence[Submission]) -> list[A
         results = await store.append_many(appends)
     except StreamTombstoned as error:
         raise stream_deleted(error.stream) from error
+    except TooLarge as error:
+        raise bad_request(str(error)) from error
     for append in appends:
         if append.stream.startswith(METADATA_PREFIX):
             await _apply_metadata(store, append.stream.removeprefix(METADATA_PREFIX), submissions)
