@@ -242,6 +242,24 @@ async def test_groups_on_everything_filter(client: AsyncKurrentDBClient) -> None
     await consumer.stop()
 
 
+async def test_a_group_begins_with_what_its_stream_still_shows(client: AsyncKurrentDBClient) -> None:
+    for stream in ("counted", "deleted", "cut", "again"):
+        await fill(client, 5, stream)
+    await client.set_stream_metadata("counted", metadata={"$maxCount": 2})
+    await client.set_stream_metadata("cut", metadata={"$tb": 3})
+    await client.delete_stream("deleted", current_version=ANY)
+    await client.delete_stream("again", current_version=ANY)
+    await fill(client, 1, "again")
+    for stream, shown in (("counted", [3, 4]), ("deleted", []), ("cut", [3, 4]), ("again", [5])):
+        await client.create_subscription_to_stream("g", stream)
+        consumer = await client.read_subscription_to_stream("g", stream)
+        next_version = 5 + (stream == "again")
+        await fill(client, 1, stream)
+        positions = [e.stream_position for e in await take(consumer, len(shown) + 1)]
+        assert positions == [*shown, next_version]
+        await consumer.stop()
+
+
 async def test_groups_are_listed_changed_and_deleted(client: AsyncKurrentDBClient) -> None:
     await fill(client, 5)
     assert await client.list_subscriptions() == []

@@ -19,6 +19,7 @@ from coldaisle.server.kurrent.events import Proposed, to_store, wire_parts
 from coldaisle.server.kurrent.filters import WireFilter, build_filter
 from coldaisle.server.kurrent.following import pages_of
 from coldaisle.server.kurrent.ledger import Consumer, Delivery, Ledger
+from coldaisle.server.kurrent.windows import Window, state_of, window_in
 
 ALL = "$all"
 PARKED_TYPE = "$parked"
@@ -112,6 +113,7 @@ class Group:
         self.parked_last = -1
         self._store = store
         self._wanted = config.wanted()
+        self._window: Window | None = None
         self._room = asyncio.Event()
         self._saved = (-1, -2)
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,6 +130,9 @@ class Group:
         parked = await self._store.load_checkpoint(f"{config.key}-parked") - 1
         state = await self._store.stream_state(config.parked_stream)
         self.parked_last = state.version if state is not None else -1
+        if config.stream != ALL:
+            state = await state_of(self._store, config.stream)
+            self._window = await window_in(self._store, config.stream, state)
         self.ledger = Ledger(position, parked, config.max_retry_count)
         self._tasks = [tasks.create_task(self._feed()), tasks.create_task(self._keep_time())]
 
@@ -225,9 +230,10 @@ class Group:
     def _is_ours(self, event: Recorded) -> bool:
         if event.stream == self.config.parked_stream:
             return False
-        if self.config.stream != ALL:
-            return event.stream == self.config.stream and event.version >= self.config.start
-        return self._wanted.admits(event)
+        if self._window is None:
+            return self._wanted.admits(event)
+        is_later = event.stream == self.config.stream and event.version >= self.config.start
+        return is_later and self._window.shows(event)
 
     def _pump(self) -> None:
         for seat, delivery in self.ledger.assign(self.config.strategy, time.monotonic()):

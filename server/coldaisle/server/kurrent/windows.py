@@ -61,8 +61,11 @@ async def window_of(store: EventStore, stream: str) -> Window | None:
     state = await state_of(store, stream)
     if state.tombstoned:
         raise stream_deleted(stream)
-    if not state.exists:
-        return None
+    return await window_in(store, stream, state) if state.exists else None
+
+
+async def window_in(store: EventStore, stream: str, state: StreamState) -> Window:
+    """What readers see of a stream that stands so; of one that is hidden, what is appended later."""
     metadata = await metadata_of(store, stream)
     first = state.truncate_before
     if metadata.max_count > 0:
