@@ -290,6 +290,14 @@ def test_metadata_that_no_store_could_take_is_foreign(lie: dict[str, str]) -> No
     check_appends([Append("s", [NewEvent(*(getattr(lying, name) for name in NewEvent.__struct_fields__))])])
 
 
+def test_metadata_nested_too_deep_for_any_reader_is_foreign() -> None:
+    from kurrentdbclient import RecordedEvent
+
+    deep = b'{"a":' * 100_000
+    event = from_wire(RecordedEvent("T", b"{}", deep, "application/json", uuid4(), "s", 0, 1, 1))
+    assert (event.schema, event.actor) == (0, "kurrent")
+
+
 _appends = st.lists(
     st.tuples(
         st.sampled_from(["run-a", "run-b"]),

@@ -68,6 +68,39 @@ async def test_foreign_events_come_back_byte_for_byte(client: AsyncKurrentDBClie
     assert all(e.recorded_at is not None for e in back)
 
 
+async def test_content_that_takes_readers_apart_comes_back_byte_for_byte(
+    client: AsyncKurrentDBClient,
+) -> None:
+    """No program of ours could read JSON that is nested a thousand deep, and a history holds it for ever."""
+    deep, broken = b"[" * 1_000 + b"]" * 1_000, b'{"actor":"\xff","schema":"1","time":"1"}'
+    wide = b"[" + b"[]," * 1_000 + b"[]]"
+    events = [
+        NewEvent(type="T", data=data, metadata=metadata)
+        for data, metadata in (
+            (deep, b""),
+            (b"{}", deep),
+            (b"{}", broken),
+            (wide, b"{" * 9_000),
+            (b"1", b'{"a":' * 9_000),
+        )
+    ]
+    await client.append_to_stream("a", events=events, current_version=NO_STREAM)
+    back = [event async for event in await client.read_all()]
+    assert [(e.data, e.metadata) for e in back] == [(e.data, e.metadata) for e in events]
+    claims = NewEvent(
+        "AssetRemoved", b'{"asset":"a","x":%s}' % deep, b'{"actor":"a","schema":"1","time":"1"}'
+    )
+    with pytest.raises(refused.BadRequestError, match="AssetRemoved"):
+        await client.append_to_stream("asset-a", events=claims, current_version=ANY)
+
+
+async def test_metadata_that_takes_readers_apart_is_none(client: AsyncKurrentDBClient) -> None:
+    deep = NewEvent(type="$metadata", data=b'{"$maxCount":1,"a":' + b"[" * 9_000)
+    await client.append_to_stream("$$a", events=deep, current_version=ANY)
+    await client.append_to_stream("a", events=many(2), current_version=ANY)
+    assert len(await client.get_stream("a")) == 2
+
+
 async def test_our_events_carry_their_envelope_as_metadata(
     client: AsyncKurrentDBClient, store: SqliteStore
 ) -> None:

@@ -85,7 +85,7 @@ def _read(metadata: bytes, recorded: int) -> tuple[Envelope, bytes | None, bytes
         if int(envelope.schema) >> 31 or int(envelope.time) + (1 << 63) >> 64:  # too large, or too small
             raise ValueError("no store could take it")
         return envelope, _id_bytes(envelope.correlation), _id_bytes(envelope.causation)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # the last where it is nested deep
         return Envelope(FOREIGN_ACTOR, str(FOREIGN_SCHEMA), str(recorded)), None, None
 
 

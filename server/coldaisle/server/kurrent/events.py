@@ -22,6 +22,10 @@ from coldaisle.integrations.kurrent.decode import FOREIGN_SCHEMA, JSON, Envelope
 
 OCTETS = "application/octet-stream"
 MAX_TYPE_CHARACTERS = 1_024
+MAX_NESTED_BRACKETS = 500
+"""How deep stored JSON goes: decoders recurse, and give up at a depth that depends on who calls them."""
+_ORJSON_BRACKETS = 1_024
+_OUTER_BRACKETS = _ORJSON_BRACKETS - MAX_NESTED_BRACKETS
 _NANOSECONDS_PER_TICK = 100
 
 
@@ -84,7 +88,8 @@ def to_store(event: Proposed, now: int, user: str) -> NewEvent:
     if event.type in EVENT_TYPES:
         if native is None:
             raise EventError(
-                f"{event.type} is an event type of Coldaisle: send its data as JSON and its metadata as "
+                f"{event.type} is an event type of Coldaisle: send its data as JSON, nested at most "
+                f"{MAX_NESTED_BRACKETS} deep, and its metadata as "
                 'Coldaisle writes it ({"actor":...,"schema":...,"time":...}), or choose another type name'
             )
         parse_body(event.type, event.data)
@@ -105,7 +110,7 @@ def wire_parts(event: Recorded) -> tuple[str, bytes, bytes]:
         return JSON, event.data, envelope_of(event)
     try:
         foreign = _foreign.decode(event.data)
-    except msgspec.MsgspecError:  # schema 0, but not written here
+    except (msgspec.MsgspecError, RecursionError):  # schema 0, but not written here
         return JSON, event.data, envelope_of(event)
     return (
         foreign.content_type,
@@ -121,11 +126,11 @@ def created_ticks(event: Recorded) -> str:
 
 def _native(event: Proposed) -> NewEvent | None:
     """One of our events, if its metadata is exactly what :func:`envelope_of` would write."""
-    if event.content_type != JSON or not event.metadata:
+    if event.content_type != JSON or not event.metadata or _is_deep(event.data):
         return None
     try:
         own = _own.decode(event.metadata)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     native = NewEvent(
         event.id, event.type, own.schema, own.time, own.actor, event.data,
@@ -146,6 +151,17 @@ def _raw_or_bytes(content: bytes) -> tuple[Raw | UnsetType, bytes]:
         orjson.loads(content)
     except orjson.JSONDecodeError:
         return UNSET, content
-    if content != content.strip():
+    if content != content.strip() or _is_deep(content):
         return UNSET, content
     return Raw(content), b""
+
+
+def _is_deep(content: bytes) -> bool:
+    """Whether JSON is nested deeper than it may be stored; in more brackets orjson meets its own bound."""
+    if content.count(b"[") + content.count(b"{") <= MAX_NESTED_BRACKETS:
+        return False
+    try:
+        orjson.loads(b"[" * _OUTER_BRACKETS + content + b"]" * _OUTER_BRACKETS)
+    except orjson.JSONDecodeError:
+        return True
+    return False

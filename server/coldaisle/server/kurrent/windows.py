@@ -52,7 +52,7 @@ def parse_metadata(data: bytes) -> StreamMetadata:
     """Metadata from an event's data; none where it is not what it should be."""
     try:
         return _metadata.decode(data)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):  # the latter where it is nested deep
         return NO_METADATA
 
 
