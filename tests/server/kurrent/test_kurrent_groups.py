@@ -297,8 +297,12 @@ async def test_groups_are_listed_changed_and_deleted(client: AsyncKurrentDBClien
 async def test_a_group_that_cannot_work_is_refused(client: AsyncKurrentDBClient) -> None:
     with pytest.raises(refused.KurrentDBClientError, match="must exceed"):
         await client.create_subscription_to_stream("g", "a", history_buffer_size=5, read_batch_size=5)
+    with pytest.raises(refused.KurrentDBClientError, match="not negative"):
+        await client.create_subscription_to_stream("g", "a", history_buffer_size=0, read_batch_size=-1)
     with pytest.raises(refused.KurrentDBClientError, match="INVALID_ARGUMENT"):
         await client.create_subscription_to_all("g", filter_include=(r"a(?=b)",))
+    with pytest.raises(refused.KurrentDBClientError, match="strategy 'Mine' is not known"):
+        await client.create_subscription_to_all("g", consumer_strategy="Mine")  # type: ignore[arg-type]
 
 
 async def test_groups_outlive_the_server(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """A group's book-keeping, whatever its consumers do."""
 
+from uuid import uuid4
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldaisle.core.events.envelope import Recorded
-from coldaisle.server.kurrent.ledger import Consumer, Delivery, Ledger
+from coldaisle.core.events.envelope import NewEvent, Recorded
+from coldaisle.server.kurrent.events import Proposed, to_store
+from coldaisle.server.kurrent.ledger import STRATEGIES, Consumer, Delivery, Ledger
 
 
 def event(number: int) -> Recorded:
@@ -15,7 +18,7 @@ what_happens = st.sampled_from(["feed", "ack", "retry", "park", "noted", "full",
 steps = st.lists(st.tuples(what_happens, st.integers(0, 7)), max_size=60)
 
 
-@given(steps, st.sampled_from(["DispatchToSingle", "RoundRobin", "Pinned"]))
+@given(steps, st.sampled_from(STRATEGIES))
 def test_nothing_is_lost_and_the_checkpoint_never_passes_the_unfinished(
     taken: list[tuple[str, int]], strategy: str
 ) -> None:
@@ -56,3 +59,53 @@ def test_nothing_is_lost_and_the_checkpoint_never_passes_the_unfinished(
         assert sorted(held + waiting + aside) == sorted(open_positions)
         assert ledger.checkpoint() == (min(open_positions) - 1 if open_positions else fed)
         assert all(len(c.held) <= c.slots for c in ledger.consumers)
+
+
+def given_to(ledger: Ledger, strategy: str) -> list[tuple[str, int]]:
+    return [(consumer.name, d.event.position) for consumer, d in ledger.assign(strategy, 0.0)]
+
+
+def test_a_pinned_consumer_without_room_holds_up_its_own_events_only() -> None:
+    ledger = Ledger(0, -1, max_retries=2)
+    ledger.consumers += [Consumer("a", 1), Consumer("b", 9), Consumer("c", 9)]
+    ledger.feed([event(n) for n in range(1, 10)], 9)
+    first = given_to(ledger, "Pinned")
+    assert sorted(name for name, _ in first) == ["a", *"bbb", *"ccc"]
+    held = next(position for name, position in first if name == "a")
+    ledger.finish(ledger.consumers[0], [event(held).id])
+    assert given_to(ledger, "Pinned") == [("a", held + 3)]
+
+
+def correlated(position: int, correlation: str) -> Recorded:
+    metadata = b'{"$correlationId":"%s"}' % correlation.encode()
+    sent = to_store(Proposed(position.to_bytes(16), "T", "application/json", b"{}", metadata), 1, "me")
+    return recorded(position, sent)
+
+
+def recorded(position: int, sent: NewEvent) -> Recorded:
+    return Recorded(
+        position,
+        f"s-{position}",
+        0,
+        sent.id,
+        sent.type,
+        sent.schema,
+        0,
+        0,
+        "me",
+        sent.data,
+        sent.correlation_id,
+    )
+
+
+def test_events_of_one_correlation_go_to_one_consumer() -> None:
+    ledger = Ledger(0, -1, max_retries=2)
+    ledger.consumers += [Consumer(str(number), 100) for number in range(7)]
+    one = uuid4()
+    ours = NewEvent(b"o" * 16, "T", 1, 0, "me", b"{}", one.bytes)
+    ledger.feed([correlated(n, str(one)) for n in range(1, 20)] + [recorded(20, ours)], 20)
+    assert len({name for name, _ in given_to(ledger, "PinnedByCorrelation")}) == 1
+    ledger.feed([event(n) for n in range(21, 40, 3)], 40)
+    assert len({name for name, _ in given_to(ledger, "PinnedByCorrelation")}) == 1
+    ledger.feed([correlated(n, str(uuid4())) for n in range(40, 80)], 80)
+    assert len({name for name, _ in given_to(ledger, "PinnedByCorrelation")}) > 1

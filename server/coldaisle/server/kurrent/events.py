@@ -64,8 +64,15 @@ class Own(Struct, frozen=True):
     causation: uuid.UUID | None = msgspec.field(default=None, name="$causationId")
 
 
+class Correlated(Struct, frozen=True):
+    """What metadata says that an event belongs to."""
+
+    correlation: str = msgspec.field(default="", name="$correlationId")
+
+
 _foreign = msgspec.json.Decoder(Foreign)
 _own = msgspec.json.Decoder(Own, strict=False)
+_correlated = msgspec.json.Decoder(Correlated)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -117,6 +124,14 @@ def wire_parts(event: Recorded) -> tuple[str, bytes, bytes]:
         foreign.data_base64 if foreign.data is UNSET else bytes(foreign.data),
         foreign.metadata_base64 if foreign.metadata is UNSET else bytes(foreign.metadata),
     )
+
+
+def correlation_of(event: Recorded) -> str:
+    """The correlation in the event's metadata; empty when there is none."""
+    try:
+        return _correlated.decode(wire_parts(event)[2]).correlation
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def created_ticks(event: Recorded) -> str:

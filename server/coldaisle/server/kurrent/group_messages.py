@@ -4,13 +4,14 @@ from kurrentdbclient.protos.v1 import persistent_pb2, shared_pb2
 
 from coldaisle.server.kurrent.errors import bad_request
 from coldaisle.server.kurrent.groups import ALL, Group, GroupConfig, GroupFilter
+from coldaisle.server.kurrent.ledger import STRATEGIES
 from coldaisle.server.kurrent.messages import stream_name
 
 CreateOptions = persistent_pb2.CreateReq.Options
 UpdateOptions = persistent_pb2.UpdateReq.Options
 Info = persistent_pb2.SubscriptionInfo
 
-_STRATEGIES = ("DispatchToSingle", "RoundRobin", "Pinned")
+_NUMBERED_STRATEGIES = STRATEGIES[:3]
 """By their number in the older field."""
 _TICKS_PER_MILLISECOND = 10_000
 LAST_POSITION = 1 << 62
@@ -119,9 +120,12 @@ def _filter_of(options: CreateOptions) -> GroupFilter | None:
 def _strategy(options: CreateOptions | UpdateOptions) -> str:
     named = options.settings.consumer_strategy if isinstance(options, CreateOptions) else ""
     number = options.settings.named_consumer_strategy
-    if not named and number >= len(_STRATEGIES):
-        raise bad_request(f"consumer strategy {number} is not known: give one of {', '.join(_STRATEGIES)}")
-    return named or _STRATEGIES[number]
+    if named in STRATEGIES:
+        return named
+    if named or number >= len(_NUMBERED_STRATEGIES):
+        asked = repr(named[:40]) if named else number
+        raise bad_request(f"consumer strategy {asked} is not known: give one of {', '.join(STRATEGIES)}")
+    return _NUMBERED_STRATEGIES[number]
 
 
 def _milliseconds(milliseconds: int, ticks: int) -> int:

@@ -9,6 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from coldaisle.core.events.envelope import Recorded
+from coldaisle.server.kurrent.events import correlation_of
+
+PINNED_BY_CORRELATION = "PinnedByCorrelation"
+STRATEGIES = ("DispatchToSingle", "RoundRobin", "Pinned", PINNED_BY_CORRELATION)
+"""How events are shared among consumers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +68,18 @@ class Ledger:
     def assign(self, strategy: str, now: float) -> list[tuple[Consumer, Delivery]]:
         """Hand waiting events to consumers with room, in order."""
         given: list[tuple[Consumer, Delivery]] = []
-        while self.waiting:
-            consumer = self._choose(strategy, self.waiting[0].event)
-            if consumer is None:
-                break
+        passed: list[Delivery] = []
+        while self.waiting and any(consumer.has_room for consumer in self.consumers):
             delivery = self.waiting.popleft()
+            consumer = self._choose(strategy, delivery.event)
+            if consumer is None:  # pinned to one without room, for whom the others do not wait
+                passed.append(delivery)
+                continue
             consumer.held[delivery.event.id] = (delivery, now)
             consumer.total += 1
             self.total += 1
             given.append((consumer, delivery))
+        self.waiting.extendleft(reversed(passed))
         return given
 
     def finish(self, consumer: Consumer, ids: Iterable[bytes]) -> list[Delivery]:
@@ -143,10 +151,9 @@ class Ledger:
 
     def _choose(self, strategy: str, event: Recorded) -> Consumer | None:
         consumers = self.consumers
-        if not consumers:
-            return None
         if strategy.startswith("Pinned"):
-            pinned = consumers[sum(event.stream.encode()) % len(consumers)]
+            correlation = correlation_of(event) if strategy == PINNED_BY_CORRELATION else ""
+            pinned = consumers[sum((correlation or event.stream).encode()) % len(consumers)]
             return pinned if pinned.has_room else None
         first = self._turn % len(consumers) if strategy == "RoundRobin" else 0
         for consumer in consumers[first:] + consumers[:first]:

@@ -133,7 +133,8 @@ def check_config(config: GroupConfig) -> None:
         raise _failed(config, "history_buffer_size must exceed read_batch_size")
     if config.history_buffer_size > MAX_BUFFER_EVENTS:
         raise _failed(config, f"history_buffer_size is at most {MAX_BUFFER_EVENTS}")
-    if min(config.max_retry_count, config.message_timeout_ms, config.max_subscriber_count) < 0:
+    counts = config.max_retry_count, config.max_subscriber_count, config.read_batch_size
+    if min(*counts, config.message_timeout_ms) < 0:
         raise _failed(config, "counts and times are not negative")
 
 
