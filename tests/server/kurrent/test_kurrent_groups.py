@@ -18,7 +18,8 @@ from coldaisle.core.events import NewEvent as StoredEvent
 from coldaisle.core.store import sqlite as sqlite_module
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.server.kurrent import KurrentSettings, kurrent_server
-from coldaisle.server.kurrent.groups import MAX_REASON_CHARACTERS
+from coldaisle.server.kurrent.groups import MAX_REASON_CHARACTERS, GroupConfig
+from coldaisle.server.kurrent.registry import running_groups
 
 ANY = StreamState.ANY
 WAIT_SECONDS = 15.0
@@ -292,6 +293,30 @@ async def test_groups_are_listed_changed_and_deleted(client: AsyncKurrentDBClien
     ):
         with pytest.raises(refused.NotFoundError):
             await work
+
+
+async def test_a_changed_group_is_not_moved_by_a_consumer_it_had_before(store: SqliteStore) -> None:
+    """A consumer that does not read what it was sent hears late that it was dropped."""
+    events = [StoredEvent(n.to_bytes(16), "T", 1, 1, "t", b"{}") for n in range(5)]
+    await store.append("a", events)
+    config = GroupConfig("a", "g")
+    async with running_groups(store, max_groups=1) as groups:
+        await groups.create(config)
+        before = groups.find("a", "g")
+        late = before.join("late", 5)
+        assert (await anext(late.deliveries())).event.id == events[0].id
+        await groups.update(config)
+        after = groups.find("a", "g")
+        consumer = after.join("consumer", 1)
+        assert (await anext(consumer.deliveries())).event.id == events[0].id
+        await after.acknowledge(consumer, [events[0].id])
+        await after.leave(consumer)
+        await before.acknowledge(late, [event.id for event in events])
+        await before.leave(late)
+    async with running_groups(store, max_groups=1) as groups:
+        consumer = groups.find("a", "g").join("consumer", 1)
+        delivery = await asyncio.wait_for(anext(consumer.deliveries()), WAIT_SECONDS)
+        assert delivery.event.id == events[1].id
 
 
 async def test_a_group_that_cannot_work_is_refused(client: AsyncKurrentDBClient) -> None:

@@ -145,6 +145,7 @@ class Group:
         dropped = self.refusal(code or StatusCode.CANCELLED, "persistent-subscription-dropped", text)
         for seat in list(self.ledger.consumers):
             assert isinstance(seat, Seat)
+            self.ledger.leave(seat)
             seat.outbox.put_nowait(dropped)
         await self.save()
 
@@ -165,6 +166,8 @@ class Group:
 
     async def leave(self, seat: Seat) -> None:
         """A consumer is gone."""
+        if seat not in self.ledger.consumers:  # dropped; the checkpoint may be another group's by now
+            return
         self.ledger.leave(seat)
         self._pump()
         await self.save()
