@@ -17,7 +17,7 @@ from kurrentdbclient.protos.v1.persistent_pb2_grpc import PersistentSubscription
 from coldaisle.core.events import NewEvent as StoredEvent
 from coldaisle.core.store import sqlite as sqlite_module
 from coldaisle.core.store.sqlite import SqliteStore
-from coldaisle.server.kurrent import KurrentSettings, kurrent_server
+from coldaisle.server.kurrent import KurrentSettings, kurrent_server, serve
 from coldaisle.server.kurrent.groups import MAX_REASON_CHARACTERS, GroupConfig
 from coldaisle.server.kurrent.registry import running_groups
 
@@ -67,6 +67,59 @@ async def test_what_a_gone_consumer_held_goes_to_another(client: AsyncKurrentDBC
     await first.stop()
     assert [e.id for e in await take(second, 3)] == [e.id for e in held]
     await second.stop()
+
+
+class Cable:
+    """A way to the server that can be cut: then nothing passes any more, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._is_whole = True
+
+    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        async with asyncio.TaskGroup() as ways:
+            ways.create_task(self._pass_on(reader, back))
+            ways.create_task(self._pass_on(there, writer))
+
+    async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while received := await source.read(1 << 16):
+            if self._is_whole:
+                target.write(received)
+        target.close()
+
+    def cut(self) -> None:
+        self._is_whole = False
+
+
+async def test_a_consumer_whose_machine_is_gone_gives_its_seat_back(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "KEEPALIVE_MILLISECONDS", 1_000)
+    monkeypatch.setattr(serve, "KEEPALIVE_TIMEOUT_MILLISECONDS", 500)
+    async with (
+        kurrent_server(store, "127.0.0.1", 0, KurrentSettings(allow_writes=True)) as port,
+        AsyncKurrentDBClient(f"kdb://127.0.0.1:{port}?Tls=false") as client,
+    ):
+        cable = Cable(port)
+        async with await asyncio.start_server(cable.connect, "127.0.0.1", 0) as way:
+            far_port = way.sockets[0].getsockname()[1]
+            await fill(client, 2)
+            await client.create_subscription_to_stream("g", "a")
+            async with AsyncKurrentDBClient(f"kdb://127.0.0.1:{far_port}?Tls=false") as far:
+                lost = await far.read_subscription_to_stream("g", "a")
+                await take(lost, 2)
+                cable.cut()
+
+                async def nobody_is_there() -> bool:
+                    return not (await client.get_subscription_info("g", "a")).connections
+
+                await until(nobody_is_there)
+                with pytest.raises(refused.ServiceUnavailableError):
+                    await take(lost, 1)
+                consumer = await client.read_subscription_to_stream("g", "a")
+                assert [e.stream_position for e in await take(consumer, 2)] == [0, 1]
+                await consumer.stop()
 
 
 async def test_a_refused_event_comes_again_and_is_parked_at_last(client: AsyncKurrentDBClient) -> None:

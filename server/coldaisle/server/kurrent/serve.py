@@ -14,6 +14,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_MESSAGE_BYTES = 17 << 20
 WINDOW_BYTES = 1 << 20
 """Of a stream: a client need not wait for an answer in the middle of a batch."""
+KEEPALIVE_MILLISECONDS = 20_000
+KEEPALIVE_TIMEOUT_MILLISECONDS = 10_000
 MIN_PING_MILLISECONDS = 100
 """Between two of a client's questions whether we are there; gRPC's own bound, 5 minutes, ends the connections
 of clients that ask every 10 s, as most do."""
@@ -40,6 +42,10 @@ async def kurrent_server(
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
             ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
+            # a client whose machine is gone says nothing, and holds its subscriptions and events
+            ("grpc.keepalive_time_ms", KEEPALIVE_MILLISECONDS),
+            ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLISECONDS),
+            ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MILLISECONDS),  # that is what counts
             ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_MILLISECONDS),
             ("grpc.keepalive_permit_without_calls", 1),
         ),
