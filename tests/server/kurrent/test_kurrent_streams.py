@@ -284,6 +284,33 @@ async def test_metadata_truncates_and_counts(client: AsyncKurrentDBClient) -> No
     assert len(await client.get_stream("a")) == 6
 
 
+async def test_changing_metadata_does_not_bring_back_what_was_deleted(client: AsyncKurrentDBClient) -> None:
+    await client.append_to_stream("a", events=many(3), current_version=NO_STREAM)
+    await client.set_stream_metadata("a", metadata={"$tb": 1, "mine": "é"})
+    await client.delete_stream("a", current_version=2)
+    assert await client.get_stream_metadata("a") == ({"$tb": 3, "mine": "é"}, 1)
+    await client.append_to_stream("a", events=many(2), current_version=NO_STREAM)
+    metadata, version = await client.get_stream_metadata("a")
+    await client.set_stream_metadata("a", metadata=metadata | {"$maxAge": 3_600}, current_version=version)
+    assert [e.stream_position for e in await client.get_stream("a")] == [3, 4]
+    await client.set_stream_metadata("a", metadata={"$tb": 0})
+    assert len(await client.get_stream("a")) == 5
+
+
+@pytest.mark.parametrize("data", [b"[]", b"{", b'{"a":' * 9_000, b'{"a":' * 300 + b"1" + b"}" * 300])
+async def test_a_stream_with_odd_metadata_can_be_deleted(client: AsyncKurrentDBClient, data: bytes) -> None:
+    await client.append_to_stream("a", events=many(3), current_version=NO_STREAM)
+    await client.append_to_stream("$$a", events=new("$metadata", data), current_version=ANY)
+    await client.delete_stream("a", current_version=ANY)
+    metadata, version = await client.get_stream_metadata("a")
+    assert (metadata["$tb"], version) == (3, 1)
+    await client.tombstone_stream("$$a", current_version=ANY)
+    await client.append_to_stream("a", events=many(1), current_version=NO_STREAM)
+    await client.delete_stream("a", current_version=ANY)
+    with pytest.raises(refused.NotFoundError):
+        await client.get_stream("a")
+
+
 async def test_many_streams_are_appended_whole_or_not_at_all(
     client: AsyncKurrentDBClient, store: SqliteStore
 ) -> None:

@@ -3,7 +3,7 @@
 import time
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store import EventStore
@@ -37,6 +37,7 @@ class Window(Struct, frozen=True):
 
 
 _metadata = msgspec.json.Decoder(StreamMetadata)
+_fields = msgspec.json.Decoder(dict[str, Raw])
 NO_METADATA = StreamMetadata()
 
 
@@ -54,6 +55,15 @@ def parse_metadata(data: bytes) -> StreamMetadata:
         return _metadata.decode(data)
     except (msgspec.MsgspecError, RecursionError):  # the latter where it is nested deep
         return NO_METADATA
+
+
+def metadata_until(data: bytes, truncate_before: int) -> bytes:
+    """The metadata with another truncation, its other fields kept where it has any."""
+    try:
+        fields = _fields.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        fields = {}
+    return msgspec.json.encode({**fields, "$tb": truncate_before})
 
 
 async def window_of(store: EventStore, stream: str) -> Window | None:
