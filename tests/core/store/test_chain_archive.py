@@ -113,3 +113,30 @@ async def test_a_segment_of_other_bytes_is_named(path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(StoreUnreadable, match="not the file that was archived"):
         await verified(path)
+
+
+async def test_a_segment_in_another_order_is_named(path: Path) -> None:
+    """Each event is what was appended; but a replay would meet them as they stand there."""
+    rewrite(path, lambda events: [events[0], events[2], events[1], *events[3:]])
+    with pytest.raises(StoreUnreadable, match="in another order"):
+        await verified(path)
+
+
+@pytest.mark.parametrize("change", ["first_position = 50", "last_position = 30"])
+async def test_a_segment_that_is_listed_with_other_positions_is_named(path: Path, change: str) -> None:
+    """A page as large as the verification's would find its events, and a small one would pass them by."""
+    apsw.Connection(str(path)).execute(f"UPDATE segment SET {change}")
+    with pytest.raises(StoreUnreadable, match="holds other positions"):
+        await verified(path)
+
+
+async def test_a_second_segment_that_says_otherwise_is_named(path: Path) -> None:
+    """Which of two segments a page reads depends on the others that it touches."""
+    connection = apsw.Connection(str(path))
+    (segment,) = segments_of(connection)
+    events = list(SegmentReader(path.parent / "archive", segment).events(0))
+    forged = write_segment(path.parent / "archive", "x", [*events[1:4], replace(events[4], data=b"{1}")])
+    connection.execute("INSERT INTO segment VALUES(?,?,?,?,?)", _row(forged))
+    connection.close()
+    with pytest.raises(StoreUnreadable, match="position 15 is archived twice"):
+        await verified(path)

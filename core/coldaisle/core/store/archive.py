@@ -155,19 +155,34 @@ class SegmentReader:
                 f"{self._path} is not the file that was archived (another SHA-256): restore it from a copy"
             )
         self._index = _read_index(whole, self._path)
+        blocks, last = self._index.blocks, self._index.last_position
+        if not blocks or (blocks[0][0], last) != (segment.first_position, segment.last_position):
+            raise self._altered()
 
     def events(self, after: int) -> Iterator[Recorded]:
         """The events with a position above ``after``, in order; a block is read when it is reached."""
         starts = [*self._index.blocks, (self._index.last_position + 1, self._index.end)]
         decompressor = _zstandard().ZstdDecompressor()  # one for each thread: sharing it ends the process
         with self._path.open("rb") as file:
-            for (_, offset), (next_position, end) in pairwise(starts):
+            for (due, offset), (next_position, end) in pairwise(starts):
                 if next_position <= after + 1:
                     continue
                 file.seek(offset)
                 frame = decompressor.decompress(file.read(end - offset), max_output_size=MAX_BLOCK_BYTES)
-                events = (_recorded(_line_decoder.decode(line)) for line in frame.splitlines())
-                yield from (event for event in events if event.position > after)
+                for line in frame.splitlines():
+                    event = _recorded(_line_decoder.decode(line))
+                    if not due <= event.position < next_position:
+                        raise self._altered()
+                    due = event.position + 1
+                    if event.position > after:
+                        yield event
+
+    def _altered(self) -> StoreUnreadable:
+        """Where the list of segments, an index and the events disagree, pages would differ by their size."""
+        return StoreUnreadable(
+            f"{self._path} holds other positions, or in another order, than its index and the store say: it "
+            "was altered, restore a copy of both"
+        )
 
 
 def zstd_is_installed() -> bool:

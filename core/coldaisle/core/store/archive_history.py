@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from coldaisle.core.errors import StoreError
+from coldaisle.core.errors import StoreError, StoreUnreadable
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.archive import Segment, SegmentReader
 from coldaisle.core.store.page_bound import take_page
@@ -142,8 +142,13 @@ def _rows(segments: Sequence[Segment]) -> list[list[Segment]]:
 
 
 def _distinct(events: Iterator[Recorded]) -> Iterator[Recorded]:
-    position = 0
+    before: Recorded | None = None
     for event in events:
-        if event.position != position:
-            position = event.position
+        if before is None or event.position != before.position:
+            before = event
             yield event
+        elif event != before:  # which of them is read would depend on the page
+            raise StoreUnreadable(
+                f"position {event.position} is archived twice, and not as the same event: restore the store "
+                "and its archive from a copy"
+            )
