@@ -113,7 +113,8 @@ def verify(
 
 def _tell(found: "Verified", against: "list[Checkpoint]", without_archive: bool) -> None:
     if found.first_position > 1:
-        click.echo(f"not chained  @1 to @{found.first_position - 1}: appended before there was a key")
+        older = "older than the chain, unless a checkpoint says otherwise: nothing vouches for it"
+        click.echo(f"not chained  @1 to @{found.first_position - 1}: {older}")
     click.echo(f"holds        @{found.first_position} to @{found.position}")
     click.echo(f"events       {found.events}, and {found.removed} that retention removed")
     if found.archived:

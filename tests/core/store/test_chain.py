@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from coldaisle.core.errors import ChainKeyUnusable, CheckpointInvalid, StoreUnreadable
+from coldaisle.core.errors import ChainKeyUnusable, CheckpointInvalid, StoreError, StoreUnreadable
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store import Append, chain_verify
 from coldaisle.core.store.chain import REMOVED, event_digest, removal_record
@@ -146,6 +146,28 @@ async def test_events_appended_behind_the_chain_are_found(tmp_path: Path) -> Non
     assert (fault.position, fault.kind) == (151, Kind.INSERTED)
 
 
+async def test_events_before_the_first_position_are_found(tmp_path: Path) -> None:
+    """Nobody walks there, but who reads a stream by its versions meets them."""
+    path = tmp_path / "events.db"
+    await fill(path, random.Random(1))
+    copy = "SELECT -5, stream_id, 4711, ?, type, schema, time, recorded, actor, data, NULL, NULL FROM event"
+    edit(path, (f"INSERT INTO event {copy} LIMIT 1", (b"x" * 16,)))
+    fault = (await verified(path)).fault
+    assert fault is not None
+    assert (fault.position, fault.kind) == (-5, Kind.INSERTED)
+
+
+async def test_a_view_in_the_place_of_the_events_is_not_read(tmp_path: Path) -> None:
+    """It may show one history by day, and another while it is verified."""
+    path = tmp_path / "events.db"
+    await fill(path, random.Random(1))
+    connection = apsw.Connection(str(path))
+    connection.execute("ALTER TABLE event RENAME TO shown; CREATE VIEW event AS SELECT * FROM shown")
+    connection.close()
+    with pytest.raises(StoreError, match="view"):
+        await verified(path)
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_an_edited_chain_does_not_hold_either(seed: int, tmp_path: Path) -> None:
     """Digests made anew to fit a changed event need the key; so does any other row of the chain."""
@@ -271,6 +293,46 @@ async def test_an_end_that_was_cut_off_cleanly_is_found_against_a_checkpoint(tmp
     assert (fault.position, fault.kind) == (end + 1, Kind.TRUNCATED)
 
 
+async def test_a_chain_that_was_taken_away_is_found_against_a_checkpoint(tmp_path: Path) -> None:
+    """What is left says that all of it is older than the chain."""
+    path, key = tmp_path / "events.db", add_signing_key(tmp_path / "signing.key", tmp_path / "signing.pub")
+    await fill(path, random.Random(1))
+    async with SqliteStore(path, read_only=True) as store:
+        checkpoint = await make_checkpoint(store, key)
+    epochs = f'[["{KEYS.current}",{EVENTS + 1}]]'
+    edit(
+        path,
+        ("DELETE FROM batch", ()),
+        ("UPDATE setting SET value = ? WHERE key = 'chain_epochs'", (epochs,)),
+        ("UPDATE event SET actor = 'mallory' WHERE position = 17", ()),
+    )
+    alone = await verified(path)
+    assert (alone.fault, alone.first_position, alone.events) == (None, EVENTS + 1, 0)
+    fault = (await verified(path, KEYS, checkpoint)).fault
+    assert fault is not None
+    assert fault.kind == Kind.REWRITTEN
+
+
+async def test_each_checkpoint_is_held_against_the_history(tmp_path: Path) -> None:
+    """Also of two at one position, and one of before anything was chained."""
+    path, key = tmp_path / "events.db", add_signing_key(tmp_path / "signing.key", tmp_path / "signing.pub")
+    async with SqliteStore(path, chain=KEYS) as store:
+        before = await make_checkpoint(store, key)
+        await store.append("run-1", [new(1)])
+    (tmp_path / "copy.db").write_bytes(path.read_bytes())
+    made = []
+    for each, number in ((path, 2), (tmp_path / "copy.db", 3)):
+        async with SqliteStore(each, chain=KEYS) as store:
+            await store.append("run-1", [new(number)])
+            made.append(await make_checkpoint(store, key))
+    ours, theirs = made
+    assert (await verified(path, KEYS, before, ours)).fault is None
+    for against in ((ours, theirs), (theirs, ours)):
+        fault = (await verified(path, KEYS, *against)).fault
+        assert fault is not None
+        assert fault.kind == Kind.REWRITTEN
+
+
 async def test_a_forged_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     await fill(path, random.Random(1))
@@ -375,6 +437,23 @@ async def test_removals_hold_under_the_key_that_sealed_them(tmp_path: Path) -> N
         add_chain_key(file)
     found = await verified(path, load_chain_keys(file))
     assert (found.fault, found.position, found.removed) == (None, EVENTS, 2)
+
+
+async def test_a_key_that_was_replaced_chains_nothing_more(tmp_path: Path) -> None:
+    """Who stole it appends on a copy that knows no other, and puts that behind the history."""
+    path, file = tmp_path / "events.db", tmp_path / "chain.key"
+    stolen = load_or_make_chain_keys(file)
+    await fill(path, random.Random(1), stolen)
+    add_chain_key(file)
+    keys = load_chain_keys(file)
+    await fill(path, random.Random(2), keys, EVENTS + 1)
+    back = ChainKeys({key_id: keys[key_id] for key_id in reversed(keys.ids)})
+    assert back.current == stolen.current
+    async with SqliteStore(path, chain=back) as store:
+        await store.append("run-1", [new(4_711)])
+    fault = (await verified(path, keys)).fault
+    assert fault is not None
+    assert (fault.position, fault.kind) == (2 * EVENTS + 1, Kind.INSERTED)
 
 
 async def test_a_chained_history_is_not_written_without_its_key(tmp_path: Path) -> None:

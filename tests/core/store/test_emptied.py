@@ -18,7 +18,7 @@ from coldaisle.core.events import NewEvent
 from coldaisle.core.store import Append
 from coldaisle.core.store import export as export_module
 from coldaisle.core.store.backup_check import quick_check, thorough_check
-from coldaisle.core.store.chain import REMOVED, emptied_seal, event_digest
+from coldaisle.core.store.chain import REMOVED, emptied_seal, event_digest, removal_record
 from coldaisle.core.store.chain_archive import verify_archive
 from coldaisle.core.store.chain_culprit import chained_digests
 from coldaisle.core.store.chain_keys import (
@@ -289,6 +289,39 @@ async def test_what_comes_before_an_emptied_batch_cannot_be_put_in_from_a_copy(t
     fault = (await verified(path, keys)).fault
     assert fault is not None
     assert fault.position == 3
+
+
+async def test_a_key_that_was_replaced_seals_nothing_that_came_after_it(tmp_path: Path) -> None:
+    """Else whoever stole it could go on removing events, also from below a checkpoint."""
+    path, file = tmp_path / "events.db", tmp_path / "chain.key"
+    old = load_or_make_chain_keys(file)
+    async with SqliteStore(path, chain=old) as store:
+        await store.append("run-1", [new(1)])
+    add_chain_key(file)
+    keys, stolen = load_chain_keys(file), old[old.current]
+    async with SqliteStore(path, chain=keys) as store:
+        for number in (2, 4, 6):
+            await store.append("telemetry-1", [new(number), new(number + 1)])
+        record = removal_record(stolen, REMOVED, 2, event_digest((await store.read_all()).events[1]))
+    previous, victim = look(path)[1:3]
+    seal = emptied_seal(stolen, REMOVED, previous.hash, 4, 5, victim.hash)
+    edit(
+        path,
+        ("DELETE FROM event WHERE position IN (4, 5)", ()),
+        ("UPDATE batch SET digests = ?, emptied_from = 4 WHERE last_position = 5", (seal,)),
+    )
+    fault = (await verified(path, keys)).fault
+    assert fault is not None
+    assert (fault.position, fault.kind.value) == (4, "removed")
+    edit(
+        path,
+        ("DELETE FROM event WHERE position = 2", ()),
+        ("INSERT INTO removed VALUES(2, ?)", (record,)),
+    )
+    await apply_retention(path, keys)  # it removes 3, and does not vouch for what is said of 2
+    fault = (await verified(path, keys)).fault
+    assert fault is not None
+    assert (fault.position, fault.kind.value) == (2, "removed")
 
 
 async def test_an_event_that_somebody_took_out_is_not_sealed_with_the_rest(tmp_path: Path) -> None:

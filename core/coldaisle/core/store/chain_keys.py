@@ -36,6 +36,11 @@ class ChainKeys:
             )
         return self._keys[key_id]
 
+    def since(self, key_id: str) -> list[bytes]:
+        """This key, and those that came after it: an older one, stolen, vouches for nothing of theirs."""
+        keys = list(self._keys.values())
+        return keys[keys.index(self[key_id]) :]
+
     @property
     def ids(self) -> list[str]:
         """The ids, oldest first."""

@@ -97,16 +97,21 @@ class _Walk:
     def __init__(self, connection: apsw.Connection, keys: ChainKeys, against: Sequence[Checkpoint]) -> None:
         self._keys = keys
         self._epochs: list[Epoch] = []
-        self._pending: list[Epoch] = []
+        self._pending: list[tuple[Epoch, list[bytes]]] = []
+        self._sealing: list[bytes] = []
         self._take_epochs(connection)
         self._store_id = store_id(connection)
-        self._against = {checkpoint.position: checkpoint for checkpoint in against}
+        self._against = sorted({(each.position, each.chain_hash) for each in against if each.position})
         self._first = self._epochs[0].first_position
         self.position = self._first - 1
         self._events = self._removed = self._archived = 0
         self._hash = NO_HASH
         self._fault: Fault | None = None
         self.running = True
+        self._reached(self.position, NO_HASH)  # a checkpoint of before there was a chain is of another one
+        lowest = connection.execute("SELECT min(position) FROM event").get
+        if lowest is not None and lowest < 1:
+            self._stop(lowest, Kind.INSERTED, "positions begin at 1")
         foreign = [each for each in against if each.store != self._store_id.hex()]
         if foreign:
             self._stop(self._first, Kind.REWRITTEN, f"the checkpoint is of another store, {foreign[0].store}")
@@ -140,8 +145,7 @@ class _Walk:
             raise ChainKeyUnusable(
                 "this history has no hash chain: serve it with a chain key; or its chain was taken away"
             )
-        self._all_keys = [self._keys[epoch.key_id] for epoch in self._epochs]
-        self._pending.extend(self._epochs[known:])
+        self._pending.extend((epoch, self._keys.since(epoch.key_id)) for epoch in self._epochs[known:])
 
     def _batch(self, connection: apsw.Connection, batch: Batch) -> None:
         first, last = batch.first_position, batch.last_position
@@ -149,10 +153,13 @@ class _Walk:
             self._stop(self.position + 1, Kind.REMOVED, f"no batch holds the positions up to {first - 1}")
         elif first <= self.position:
             self._stop(self.position + 1, Kind.CHANGED, f"the batch up to {last} is of another length")
+        elif (key := self._key(first)) is None:
+            says = "it was chained under a key that another had replaced"
+            self._stop(first, Kind.INSERTED, says)
         elif batch.emptied_from is None:
-            self._written(connection, batch, self._key(first))
+            self._written(connection, batch, key)
         else:
-            self._emptied(connection, batch, self._key(first))
+            self._emptied(connection, batch, key)
 
     def _written(self, connection: apsw.Connection, batch: Batch, key: bytes) -> None:
         """Its events are there, or went by retention's seals."""
@@ -171,7 +178,7 @@ class _Walk:
         there = connection.execute(
             "SELECT min(position) FROM event WHERE position BETWEEN ? AND ?", (first, last)
         ).get
-        how = how_emptied(batch.seal, self._all_keys, self._hash, first, last, batch.hash)
+        how = how_emptied(batch.seal, self._sealing, self._hash, first, last, batch.hash)
         digests = batch.digests[:-DIGEST_BYTES]
         if not how or (how == REMOVED) != (not digests):
             says = f"that retention emptied the batch up to {last} is under no seal of the chain's key"
@@ -185,15 +192,18 @@ class _Walk:
             self._archived += last - first + 1 if how == ARCHIVED else 0
             self._reached(last, batch.hash)
 
-    def _key(self, first: int) -> bytes:
-        """The key in force at ``first``; enters the epochs that begin there."""
-        while self._pending and self._pending[0].first_position <= first:
-            epoch = self._pending.pop(0)
-            self._hash = epoch_start(self._keys[epoch.key_id], epoch, self._store_id, self._hash)
-        return self._keys[self._current(first).key_id]
+    def _key(self, first: int) -> bytes | None:
+        """The key in force at ``first``; enters the epochs that begin there. None: it had been replaced.
 
-    def _current(self, first: int) -> Epoch:
-        return [epoch for epoch in self._epochs if epoch.first_position <= first][-1]
+        That key and those after it may have sealed what went from there on, and none before it.
+        """
+        while self._pending and self._pending[0][0].first_position <= first:
+            epoch, keys = self._pending.pop(0)
+            if self._sealing and keys[0] not in self._sealing[1:]:
+                return None
+            self._hash = epoch_start(keys[0], epoch, self._store_id, self._hash)
+            self._sealing = keys
+        return self._sealing[0]
 
     def _compare(self, connection: apsw.Connection, batch: Batch) -> int | None:
         """The first position of the batch that is not as its digest says; None when all are."""
@@ -214,7 +224,7 @@ class _Walk:
         """Past what retention removed, by its own seal."""
         while position < end:
             record = removed.get(position, b"")
-            how = how_removed(record, position, batch.digest(position), self._all_keys)
+            how = how_removed(record, position, batch.digest(position), self._sealing)
             if not how:
                 break
             self._removed += 1
@@ -224,11 +234,11 @@ class _Walk:
 
     def _reached(self, position: int, chain_hash: bytes) -> None:
         self.position, self._hash = position, chain_hash
-        due = [at for at in self._against if at <= position]
-        for at in due:
-            checkpoint = self._against.pop(at)
-            if at != position or bytes.fromhex(checkpoint.chain_hash) != chain_hash:
-                self._stop(self._first, Kind.REWRITTEN, f"another history was published up to position {at}")
+        while self._against and self._against[0][0] <= position:
+            published = self._against.pop(0)
+            if published != (position, chain_hash.hex()):
+                says = f"another history was published up to position {published[0]}"
+                self._stop(self._first, Kind.REWRITTEN, says)
 
     def _finish(self, connection: apsw.Connection) -> None:
         """At the last batch: nothing may follow it, and nothing may be missing after it."""
@@ -239,7 +249,7 @@ class _Walk:
         if follows is not None:
             self._stop(follows, Kind.INSERTED, "the chain does not know of it")
             return
-        promised = max((int(connection.execute(LAST_POSITION).get), *self._against))
+        promised = max((int(connection.execute(LAST_POSITION).get), *(at for at, _ in self._against)))
         if promised > self.position:
             self._stop(self.position + 1, Kind.TRUNCATED, f"the history went on up to {promised}")
 

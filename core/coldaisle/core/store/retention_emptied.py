@@ -73,7 +73,10 @@ def _seal(connection: apsw.Connection, batch: Batch, epochs: list[Epoch], keys: 
     first, last = batch.first_position, batch.last_position
     if batch.emptied_from is not None or connection.execute(_EVENT_IN, (first, last)).get:
         return b""
-    known = [keys[epoch.key_id] for epoch in epochs]
+    in_force = [epoch for epoch in epochs if epoch.first_position <= first]
+    if not in_force:
+        return b""
+    known = keys.since(in_force[-1].key_id)
     records = removal_records(connection, first, last)
     ways = {
         how_removed(records.get(position, b""), position, batch.digest(position), known)
@@ -82,8 +85,7 @@ def _seal(connection: apsw.Connection, batch: Batch, epochs: list[Epoch], keys: 
     if len(ways) != 1 or not (how := ways.pop()):
         return b""
     previous = last_hash(connection, epochs, keys, before=first)
-    in_force = [epoch for epoch in epochs if epoch.first_position <= first]
-    if not in_force or batch_hash(keys[in_force[-1].key_id], previous, batch.digests) != batch.hash:
+    if batch_hash(known[0], previous, batch.digests) != batch.hash:
         return b""
     seal = emptied_seal(keys[keys.current], how, previous, first, last, batch.hash)
     return seal if how == REMOVED else batch.digests + seal

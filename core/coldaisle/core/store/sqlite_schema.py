@@ -74,6 +74,8 @@ def opening(path: Path, flags: int, key: StoreKey | None) -> Iterator[apsw.Conne
     try:
         connection = apsw.Connection(str(path.absolute()), flags=flags)
         connection.set_busy_timeout(BUSY_MILLISECONDS)
+        for foreign in (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER):
+            connection.config(foreign, 0)  # a view in a table's place may show each reader another history
         unlock(connection, path, key)
         yield connection
     except BaseException as error:
