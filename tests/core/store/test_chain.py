@@ -378,6 +378,7 @@ def test_a_new_signing_key_without_room_takes_nothing_away(tmp_path: Path) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert load_public_keys(public) == {first.id: first.public}
     assert load_signing_key(private).id == first.id
+    assert {each.name for each in tmp_path.iterdir()} == {"signing.key", "signing.pub"}
 
 
 async def test_the_chain_goes_on_under_a_new_key(tmp_path: Path) -> None:

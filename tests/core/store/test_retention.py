@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,23 @@ async def test_a_segment_that_cannot_be_written_removes_nothing(tmp_path: Path) 
         with pytest.raises(StoreError, match="nothing was removed"):
             await scavenge(store, covered_by=(), archive_folder=tmp_path / "archive", now=FAR)
         assert await everything(store) == before
+
+
+async def test_a_segment_without_room_leaves_nothing_and_the_archive_before_it_in_use(
+    tmp_path: Path, small_disk: Path, fill_disk: Callable[[Path], Path]
+) -> None:
+    """The store goes on looking where its segments are, not where one could not be written."""
+    async with SqliteStore(tmp_path / "events.db") as store:
+        await fill(store, 100)
+        await set_retention(store, "telemetry", 0)
+        await scavenge(store, covered_by=(), archive_folder=tmp_path / "archive", now=FAR)
+        await store.append("telemetry-a", [new(n)[1] for n in range(101, 120)])
+        before = await everything(ArchivedHistory(store))
+        fill_disk(small_disk)
+        with pytest.raises(StoreError, match="No space left"):
+            await scavenge(store, covered_by=(), archive_folder=small_disk / "other", now=FAR)
+        assert list((small_disk / "other").iterdir()) == []
+        assert await everything(ArchivedHistory(store)) == before
 
 
 async def test_what_deletion_hid_goes_and_leaves_its_digest(tmp_path: Path) -> None:

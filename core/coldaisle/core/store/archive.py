@@ -260,6 +260,8 @@ def _arriving(folder: Path, name: str) -> Iterator[_Growing]:
         finally:
             os.close(descriptor)
     except OSError as error:
+        with contextlib.suppress(OSError):  # the folder itself may be what is wrong
+            partial.unlink()
         raise StoreError(
             f"{folder / name} cannot be written ({error.strerror}): nothing was removed from the store"
         ) from error

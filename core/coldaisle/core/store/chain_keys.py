@@ -3,6 +3,7 @@
 Earlier lines verify what was written under them: rotating adds a line, and no line is ever taken away.
 """
 
+import contextlib
 import os
 import secrets
 from hashlib import sha256
@@ -122,4 +123,6 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
         os.fsync(folder)
         os.close(folder)
     except OSError as error:
+        with contextlib.suppress(OSError):  # the folder itself may be what is wrong
+            part.unlink()
         raise ChainKeyUnusable(f"{path}: cannot be written ({error.strerror}); check the folder") from error

@@ -189,7 +189,6 @@ class _Scavenge:
         if self._folder is None:
             await self._remove(removed_to, self._end)
             return
-        await self._store.maintain(self._remember_folder)
         while True:
             removed_to = await self._remove(removed_to, min(archived_to, self._end))
             if archived_to >= self._end:
@@ -257,10 +256,8 @@ class _Scavenge:
                 (segment.first_position, segment.last_position, segment.events, segment.file, segment.sha256),
             )
             add_to_total(connection, self._category, "archived_events", segment.events)
+            connection.execute(PUT_SETTING, (ARCHIVE_FOLDER, str(self._folder).encode()))
         connection.execute(PUT_SETTING, (self._key("archived"), str(position).encode()))
-
-    def _remember_folder(self, connection: apsw.Connection) -> None:
-        connection.execute(PUT_SETTING, (ARCHIVE_FOLDER, str(self._folder).encode()))
 
     def _marks(self, connection: apsw.Connection) -> tuple[int, int]:
         """How far the category was removed and archived."""
