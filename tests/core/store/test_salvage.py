@@ -35,6 +35,13 @@ from coldaisle.core.store.salvage import salvage
 salvage(*map(pathlib.Path, sys.argv[1:]))
 """
 
+HELD = """
+import pathlib, sys
+from coldaisle.core.store.salvage import salvage
+
+salvage(*map(pathlib.Path, sys.argv[1:]), lambda _: print("found", flush=True) or sys.stdin.read())
+"""
+
 
 def new(number: int) -> tuple[str, NewEvent]:
     """Telemetry of a known type, now and then a large event, now and then one of a type from elsewhere."""
@@ -270,6 +277,20 @@ async def test_a_full_disk_is_told_and_given_back(tmp_path: Path, small_disk: Pa
     with pytest.raises(StoreFull, match=str(small_disk)):
         backup(tmp_path / "events.db", small_disk / "backup.db")
     assert list(small_disk.iterdir()) == []
+
+
+async def test_a_killed_salvage_leaves_nothing_that_looks_like_a_store(tmp_path: Path) -> None:
+    path, target = tmp_path / "events.db", tmp_path / "new.db"
+    await fill(path)
+    child = subprocess.Popen(
+        [sys.executable, "-c", HELD, str(path), str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"found\n"
+    child.kill()
+    child.communicate()
+    assert not target.exists()
+    assert salvage(path, target).events == EVENTS
 
 
 async def test_nothing_is_overwritten_and_nothing_made_of_nothing(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from coldaisle.core.errors import EventError, StoreError, StoreUnreadable
 from coldaisle.core.events.codec import EVENT_TYPES, parse_body
 from coldaisle.core.events.ids import ID_BYTES
 from coldaisle.core.events.streams import stream_of
-from coldaisle.core.store.backup import beside, require_absent
+from coldaisle.core.store.backup import beside, require_absent, sync
 from coldaisle.core.store.backup_check import missing
 from coldaisle.core.store.chain import DIGEST_BYTES, Fields, is_digest_of
 from coldaisle.core.store.cipher import StoreKey, unlock
@@ -92,21 +92,23 @@ def salvage(
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".salvage-") as folder:
             source, unreadable = _with_log(damaged, Path(folder), key)
-            connection = open_writer(target, None, key)
+            arriving = Path(folder) / "new.db"  # half of it, under its name, would be taken for the whole
+            connection = open_writer(arriving, None, key)
             try:
-                return _salvaged(source, unreadable, connection, progress, key)
+                done = _salvaged(source, unreadable, connection, progress, key)
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the file alone is kept
             finally:
                 connection.close()
-    except BaseException as error:
-        for path in (target, *beside(target)):
-            path.unlink(missing_ok=True)
-        if isinstance(error, apsw.Error):
-            raise translate(error, target) from error
-        if isinstance(error, OSError):
-            raise StoreError(
-                f"nothing was salvaged into {target} ({error}): free disk space, or name another place"
-            ) from error
-        raise
+            sync(arriving)
+            os.link(arriving, target)
+            sync(target.parent)
+            return done
+    except apsw.Error as error:
+        raise translate(error, target) from error
+    except OSError as error:
+        raise StoreError(
+            f"nothing was salvaged into {target} ({error}): free disk space, or name another place"
+        ) from error
 
 
 def _salvaged(
