@@ -1,6 +1,7 @@
 """``coldaisle store`` from the command line: what people do with a store's file, and what they are told."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -123,6 +124,41 @@ async def test_damage_is_found_and_salvaged(data: Path, tmp_path: Path) -> None:
     told = call("salvage", path, "--out", tmp_path / "new.db")
     assert (told.exit_code, "@50 to @51" in told.output) == (DAMAGED, True)
     assert await count(tmp_path / "new.db") == EVENTS - 2
+
+
+async def test_what_cannot_be_looked_at_is_not_called_damaged(data: Path, tmp_path: Path) -> None:
+    """Whoever forgot the key, or has upgraded, is not sent to salvage."""
+    locked, key_file = tmp_path / "locked.db", tmp_path / "store.key"
+    key_file.write_text(new_store_key().hex)
+    async with SqliteStore(locked, key=load_store_key(key_file)):
+        pass
+    async with SqliteStore(data / "events.db") as store:
+        await store.maintain(lambda c: c.execute("PRAGMA user_version=3").fetchall())
+    for path, says in ((locked, "it is encrypted: give its key"), (data, "start the server on it once")):
+        for how in ((), ("--thorough",)):
+            told = call("check", "--data", path, *how)
+            assert (told.exit_code, says in told.output, "damaged" in told.output) == (FAILED, True, False)
+    assert call("check", "--data", locked, "--key-file", key_file).exit_code == OK
+    locked.write_bytes(bytes(100) + locked.read_bytes()[100:])
+    told = call("check", "--data", locked)
+    assert (told.exit_code, "not an SQLite file" in told.output) == (DAMAGED, True)
+
+
+def test_a_command_that_is_told_to_end_leaves_nothing_half_made(data: Path, tmp_path: Path) -> None:
+    """By SIGTERM, as by Ctrl-C; it is held up where it reads the archive."""
+    call("archive", tmp_path / "cold", "--older-than", "0s", "--data", data)
+    (segment,) = (tmp_path / "cold").iterdir()
+    segment.unlink()
+    os.mkfifo(segment)
+    before = set(tmp_path.iterdir())
+    words = ("store", "parquet", str(tmp_path / "whole.parquet"), "--data", str(data))
+    command = subprocess.Popen([sys.executable, "-m", "coldaisle.cli", *words], stderr=subprocess.PIPE)
+    with segment.open("wb"):  # as soon as the command reads it
+        assert (tmp_path / ".whole.parquet.partial").exists()
+        command.terminate()
+        _, told = command.communicate()
+    assert (command.returncode, told.strip()) == (130, b"interrupted")
+    assert set(tmp_path.iterdir()) == before
 
 
 async def test_keys_travel_by_file(tmp_path: Path) -> None:

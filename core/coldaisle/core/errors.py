@@ -15,6 +15,8 @@ ColdaisleError
     ├── ChainKeyUnusable    the key of the hash chain is missing, wrong or unreadable
     ├── CheckpointInvalid   a checkpoint's signature does not hold
     └── StoreUnreadable     the file is not a store, or is damaged
+        ├── SchemaTooOld    no server of this Coldaisle has opened it yet
+        ├── StoreDenied     the system does not let it be opened
         └── StoreKeyWrong   it is encrypted, and the key does not fit or is missing
 """
 
@@ -75,6 +77,14 @@ class SchemaTooNew(StoreError):  # noqa: N818 - named for the situation
 
 class StoreUnreadable(StoreError):  # noqa: N818 - named for the situation
     """Raised when the file is not a store or is damaged; restore it from a backup."""
+
+
+class SchemaTooOld(StoreUnreadable):
+    """Raised when a store is to be migrated before it is read; start the server on it once."""
+
+
+class StoreDenied(StoreUnreadable):
+    """Raised when the system does not let a store be opened; check the folder and its permissions."""
 
 
 class StoreKeyWrong(StoreUnreadable):

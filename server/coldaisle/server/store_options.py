@@ -3,7 +3,9 @@
 import functools
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
@@ -104,12 +106,17 @@ def leave(message: str, exit_code: int) -> NoReturn:
 
 
 def told(function: Callable[P, R]) -> Callable[P, R]:
-    """Errors that Coldaisle raises on purpose become one line: what, where, and the next step."""
+    """Errors that Coldaisle raises on purpose become one line: what, where, and the next step.
+
+    SIGTERM ends a command as Ctrl-C does, so that nothing half made stays behind.
+    """
 
     @functools.wraps(function)
     def carried_out(*args: P.args, **kwargs: P.kwargs) -> R:
         from coldaisle.core.errors import ColdaisleError
 
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return function(*args, **kwargs)
         except ColdaisleError as error:

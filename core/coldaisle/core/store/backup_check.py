@@ -11,7 +11,15 @@ from typing import cast
 
 import apsw
 
-from coldaisle.core.errors import StoreError, StoreUnreadable
+from coldaisle.core.errors import (
+    CipherMissing,
+    SchemaTooNew,
+    SchemaTooOld,
+    StoreDenied,
+    StoreError,
+    StoreKeyWrong,
+    StoreUnreadable,
+)
 from coldaisle.core.store.archive import SegmentReader
 from coldaisle.core.store.archive_history import archive_folder, segments_of
 from coldaisle.core.store.cipher import StoreKey
@@ -29,6 +37,9 @@ _TABLES = frozenset({
 })  # fmt: skip
 
 
+_NOT_OPENED = (CipherMissing, SchemaTooNew, SchemaTooOld, StoreDenied, StoreKeyWrong)
+"""Say nothing of whether the file is whole."""
+
 _ALTERED = "SELECT position FROM event WHERE {} LIMIT ?".format(
     " OR ".join(
         f"typeof({column}) NOT IN ({types})"
@@ -44,7 +55,7 @@ _ALTERED = "SELECT position FROM event WHERE {} LIMIT ?".format(
 
 
 def quick_check(path: Path, *, key: StoreKey | None = None) -> list[str]:
-    """What is wrong at first sight, in a line each; empty: nothing."""
+    """What is wrong at first sight, in a line each; empty: nothing. Raises what is in _NOT_OPENED."""
     return _with_reader(path, key, _at_first_sight)
 
 
@@ -74,6 +85,8 @@ def _with_reader(path: Path, key: StoreKey | None, look: Callable[[apsw.Connecti
         return [str(translate(error, path))]
     except UnicodeDecodeError as error:
         return [f"{path}: a text is not UTF-8 ({error})"]
+    except _NOT_OPENED:
+        raise
     except StoreError as error:
         return [str(error)]
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import apsw
 
-from coldaisle.core.errors import CipherMissing, StoreKeyWrong
+from coldaisle.core.errors import CipherMissing, StoreKeyWrong, StoreUnreadable
 
 CIPHER = "aegis"
 KEY_BYTES = 32
 MAX_KEY_FILE_BYTES = 4_096
 _PLAIN_MAGIC = b"SQLite format 3\0"
+_FRACTIONS_AT, _FRACTIONS = 21, bytes((64, 32, 32))
+"""Payload fractions, the same in every SQLite file; encryption leaves this part of the header as it is."""
 
 
 class StoreKey:
@@ -71,14 +73,16 @@ def store_key_from_environment(name: str) -> StoreKey:
 def unlock(connection: apsw.Connection, path: Path, key: StoreKey | None) -> None:
     """Give the connection its key, and make sure that the file opens with it.
 
-    Raises CipherMissing, or StoreKeyWrong that says whether the key is missing, wrong or not needed.
+    Raises CipherMissing, or StoreKeyWrong that says whether the key is missing, wrong or not needed, or
+    StoreUnreadable for a file that is none of SQLite's.
     """
-    plain = _is_plain(path)
+    header = _header(path)
+    plain = header.startswith(_PLAIN_MAGIC)
     if key is None:
-        if plain is False:
-            raise StoreKeyWrong(
-                f"{path} is not an SQLite file, or it is encrypted: give its key, or name another file"
-            )
+        if header and not plain:
+            if header[_FRACTIONS_AT:] == _FRACTIONS:
+                raise StoreKeyWrong(f"{path} does not open, because it is encrypted: give its key")
+            raise StoreUnreadable(f"{path} is not an SQLite file: name another file, or restore a backup")
         return
     if plain:
         raise StoreKeyWrong(f"{path} is not encrypted, but a key was given: encrypt it, or give no key")
@@ -88,7 +92,8 @@ def unlock(connection: apsw.Connection, path: Path, key: StoreKey | None) -> Non
         connection.execute("SELECT count(*) FROM sqlite_schema").get  # noqa: B018 - the first page is read here
     except apsw.NotADBError as error:
         raise StoreKeyWrong(
-            f"{path} does not open with this key: give the key it was encrypted with (or it is no store)"
+            f"{path} does not open with this key: give the key it was encrypted with (or it is no store, or "
+            "damaged at its beginning)"
         ) from error
 
 
@@ -111,14 +116,13 @@ def _require_cipher(path: Path) -> None:
         )
 
 
-def _is_plain(path: Path) -> bool | None:
-    """Whether the file is an unencrypted SQLite database; None: there is nothing in it yet."""
+def _header(path: Path) -> bytes:
+    """How the file begins; empty: there is nothing in it yet."""
     try:
         with path.open("rb") as file:
-            magic = file.read(len(_PLAIN_MAGIC))
+            return file.read(_FRACTIONS_AT + len(_FRACTIONS))
     except OSError:
-        return None  # opening it says why, better
-    return magic == _PLAIN_MAGIC if magic else None
+        return b""  # opening it says why, better
 
 
 def _parsed(text: str, source: str) -> StoreKey:

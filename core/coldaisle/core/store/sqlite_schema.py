@@ -7,7 +7,14 @@ from typing import Any
 
 import apsw
 
-from coldaisle.core.errors import SchemaTooNew, StoreError, StoreFull, StoreUnreadable
+from coldaisle.core.errors import (
+    SchemaTooNew,
+    SchemaTooOld,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnreadable,
+)
 from coldaisle.core.store.cipher import StoreKey, unlock
 
 APPLICATION_ID = 0x434F4C44  # "COLD", so that file(1) and we know our own
@@ -114,7 +121,7 @@ def check_schema(connection: apsw.Connection, path: Path) -> None:
 def _require_migrated(connection: apsw.Connection, path: Path) -> None:
     found = connection.pragma("user_version")
     if found < SCHEMA_VERSION:
-        raise StoreUnreadable(
+        raise SchemaTooOld(
             f"{path} has schema {found}, this Coldaisle reads {SCHEMA_VERSION}: start the server on it once, "
             "which saves a copy beside it and migrates it"
         )
@@ -151,7 +158,7 @@ def translate(error: apsw.Error, path: Path) -> StoreError:
         case apsw.CorruptError():
             return StoreUnreadable(f"{path} is damaged ({error}): restore it from a backup")
         case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
-            return StoreUnreadable(f"{path} cannot be opened ({error}): check the folder and its permissions")
+            return StoreDenied(f"{path} cannot be opened ({error}): check the folder and its permissions")
         case _:
             return StoreError(f"{path}: {type(error).__name__}: {error}")
 
