@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coldaisle.core.errors import ConfigError
+from coldaisle.core.errors import ChainKeyUnusable, ConfigError
 from coldaisle.core.events import NewEvent, sequenced_id
 from coldaisle.core.events.types import AssetObserved, DeviceLost
 from coldaisle.core.store.chain_keys import load_chain_keys
@@ -54,13 +54,36 @@ async def test_an_encrypted_history_needs_its_key(data, serving, tmp_path: Path)
     assert without.returncode == 1
     assert "key" in without.stderr
     with_key = coldaisle("verify", "--data", str(data), "--key-file", str(key_file))
-    assert with_key.returncode == 0, with_key.stderr
+    assert (with_key.returncode, with_key.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("words", ["verify --data {}", "store copy {} there.db", "history verify --data {}"])
 def test_a_store_that_is_not_there_is_not_found(words: str, tmp_path: Path) -> None:
     done = coldaisle(*words.format(tmp_path / "nowhere").split())
     assert (done.returncode, "there is no store" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("words", ["store info --data {}", "store restore {}", "history keys new --data {}"])
+def test_a_path_that_cannot_be_is_said(words: str, tmp_path: Path) -> None:
+    done = coldaisle(*words.format(tmp_path / ("x" * 300)).split())
+    assert done.returncode == 1
+    assert "File name too long" in done.stderr
+    assert "report it" not in done.stderr
+
+
+async def test_no_key_is_made_for_a_history_that_has_a_chain(data, serving, tmp_path: Path) -> None:
+    """As for a backup that was restored without its key: a fresh one beside it would pass for its own."""
+    async with serving(data):
+        pass
+    key_file = data / "chain.key"
+    key_file.rename(tmp_path / "kept.key")
+    with pytest.raises(ChainKeyUnusable, match=r"chain.key: cannot be read \(No such file"):
+        async with serving(data):
+            pass
+    assert not key_file.exists()
+    (tmp_path / "kept.key").rename(key_file)
+    async with serving(data) as api:
+        await api.events()
 
 
 async def test_kurrent_s_client_reads_the_server_s_history(data, serving, agent_of, free_port) -> None:

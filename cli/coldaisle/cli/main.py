@@ -169,6 +169,9 @@ def _report(error: Exception, *, debug: bool) -> int:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         _say(f"there is no room to write: {error}", "make room, or write elsewhere")
         return ExitCode.FAILED
+    if isinstance(error, OSError) and error.filename is not None:
+        _say(f"{error.filename}: {error.strerror}", "check the path, and what its permissions allow")
+        return ExitCode.FAILED
     if isinstance(error, UnicodeEncodeError):
         _say(f"what was given is no text in UTF-8: {error.object!a}", "correct it")
         return ExitCode.USAGE

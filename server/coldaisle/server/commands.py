@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from coldaisle.server.store_options import DAMAGED, data, key, store_key, told
+from coldaisle.server.store_options import DAMAGED, data, key, progress, store_key, told
 
 
 @click.command()
@@ -82,10 +82,7 @@ def verify(path: Path, position: int | None, expect_hash: str | None, key_file: 
 
     from coldaisle.server.verify import verify_file
 
-    def progress(done: int, end: int) -> None:
-        click.echo(f"\rreplayed {done} of {end}", nl=done == end, err=True)
-
-    verdict = asyncio.run(verify_file(path, position, progress, store_key(key_file)))
+    verdict = asyncio.run(verify_file(path, position, progress("replayed"), store_key(key_file)))
     click.echo(f"position    @{verdict.position}")
     click.echo(f"state hash  {verdict.state_hash}")
     for name, count in verdict.answers.items():

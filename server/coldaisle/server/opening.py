@@ -15,11 +15,12 @@ from coldaisle.core.errors import ConfigError, StoreLocked
 from coldaisle.core.store import EventStore
 from coldaisle.core.store.archive_history import ArchivedHistory
 from coldaisle.core.store.backup_check import require_whole
-from coldaisle.core.store.chain_keys import load_or_make_chain_keys
+from coldaisle.core.store.chain_keys import ChainKeys, load_chain_keys, load_or_make_chain_keys
 from coldaisle.core.store.cipher import StoreKey, load_store_key, store_key_from_environment
 from coldaisle.core.store.lock import lock
 from coldaisle.core.store.snapshots import Snapshots, SqliteSnapshots
 from coldaisle.core.store.sqlite import SqliteStore
+from coldaisle.core.store.sqlite_chain import is_chained
 from coldaisle.server.store_options import CHAIN_KEY_FILE, STORE_FILE
 
 if TYPE_CHECKING:
@@ -55,12 +56,19 @@ async def open_history(serve: "ServeSettings", folder: Path) -> AsyncIterator[Op
 @contextlib.asynccontextmanager
 async def _open_file(serve: "ServeSettings", folder: Path) -> AsyncIterator[Opened]:
     """Appends are chained under a key that is made when there is none."""
-    path = folder / STORE_FILE
-    chain = load_or_make_chain_keys(Path(serve.chain_key_file or folder / CHAIN_KEY_FILE))
+    path, key = folder / STORE_FILE, _store_key(serve)
+    chain = _chain_keys(Path(serve.chain_key_file or folder / CHAIN_KEY_FILE), path, key)
     max_bytes = serve.max_store_bytes or None
-    async with SqliteStore(path, max_bytes=max_bytes, key=_store_key(serve), chain=chain) as store:
+    async with SqliteStore(path, max_bytes=max_bytes, key=key, chain=chain) as store:
         await require_whole(store)
         yield Opened(store, ArchivedHistory(store), SqliteSnapshots(store), str(path), "runner/server")
+
+
+def _chain_keys(file: Path, path: Path, key: StoreKey | None) -> ChainKeys:
+    """Made where there are none, but for a history that was chained: only its own keys go on with that."""
+    if not file.exists() and path.exists() and path.stat().st_size and is_chained(path, key):
+        return load_chain_keys(file)
+    return load_or_make_chain_keys(file)
 
 
 @contextlib.asynccontextmanager

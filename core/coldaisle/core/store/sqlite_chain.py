@@ -20,8 +20,9 @@ from coldaisle.core.store.chain import (
     epoch_start,
 )
 from coldaisle.core.store.chain_keys import ChainKeys
+from coldaisle.core.store.cipher import StoreKey
 from coldaisle.core.store.sqlite_insert import Row
-from coldaisle.core.store.sqlite_schema import transaction, typed_rows
+from coldaisle.core.store.sqlite_schema import open_reader, transaction, translate, typed_rows
 
 _NO_END = (1 << 63) - 1
 _BATCHES = (
@@ -141,6 +142,18 @@ def load_epochs(connection: apsw.Connection) -> list[Epoch]:
         raise StoreUnreadable(
             f"the list of the chain's keys is damaged ({error}): restore a backup"
         ) from error
+
+
+def is_chained(path: Path, key: StoreKey | None) -> bool:
+    """Whether the file has a chain, also one of an older schema. Raises StoreUnreadable."""
+    connection = open_reader(path, key, any_age=True)
+    try:
+        has_settings = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'setting'").get
+        return bool(has_settings and load_epochs(connection))
+    except apsw.Error as error:
+        raise translate(error, path) from error
+    finally:
+        connection.close()
 
 
 def batches(connection: apsw.Connection, after: int, limit: int = -1) -> Iterator[Batch]:
