@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -65,12 +66,28 @@ def test_a_checkpoint_is_made_and_held_against_the_history(folder: Path, tmp_pat
     assert (done.exit_code, "was altered" in done.output) == (8, True)
 
 
+def test_a_checkpoint_without_room_leaves_the_one_before_it(
+    folder: Path, small_disk: Path, fill_disk: Callable[[Path], Path]
+) -> None:
+    tip = small_disk / "tip.json"
+    assert run("checkpoint", "--data", folder, "--out", tip).exit_code == 0
+    published = tip.read_bytes()
+    fill_disk(small_disk)
+    done = run("checkpoint", "--data", folder, "--out", tip)
+    assert (done.exit_code, "No space left" in done.output) == (1, True)
+    assert tip.read_bytes() == published
+    assert run("checkpoint", "--data", folder, "--out", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
+
+
 def test_an_export_is_verified_with_nothing_but_python(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "evidence"
     done = run("export", "--data", folder, "--from", "5", "--to", "9", "--out", out)
     assert (done.exit_code, "wrote 5 events" in done.output) == (0, True)
     command = [sys.executable, "-I", "-S", str(SCRIPT), str(out), "--public-key", str(folder / "signing.pub")]
     assert subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode == 0
+    done = run("export", "--data", folder, "--from", "9" * 20, "--to", "9" * 20, "--out", tmp_path / "none")
+    assert done.exit_code == 2
 
 
 def test_keys_are_made_shown_and_rotated(folder: Path) -> None:

@@ -74,6 +74,8 @@ async def test_a_backup_restored_elsewhere_is_the_history(data: Path, tmp_path: 
     restored = call("restore", tmp_path / "b.db", "--data", tmp_path / "new")
     assert f"coldaisle serve --data {tmp_path / 'new'}" in restored.output
     assert await count(tmp_path / "new" / "events.db") == EVENTS
+    under_another_name = call("restore", tmp_path / "b.db", "--data", tmp_path / "hall.new")
+    assert "coldaisle serve" not in under_another_name.output
 
 
 def test_a_store_that_is_not_there_is_not_found(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _file = click.Path(path_type=Path, dir_okay=False)
+_position = click.IntRange(1, (1 << 63) - 1)
 _signing_key = click.option(
     "--signing-key", type=_file, metavar="FILE",
     help=f"The secret key that signs. [{SIGNING_KEY_FILE} beside the store]",
@@ -157,7 +158,7 @@ def checkpoint(path: Path, key_file: Path | None, signing_key: Path | None, out:
     if out is None:
         click.echo(text.decode(), nl=False)
     else:
-        out.write_bytes(text)
+        _replace(out, text)
         click.echo(f"wrote {out}; publish it where nobody here can change it")
 
 
@@ -165,9 +166,9 @@ def checkpoint(path: Path, key_file: Path | None, signing_key: Path | None, out:
 @data
 @key
 @_signing_key
-@click.option("--from", "first", type=click.IntRange(1), required=True, metavar="POSITION",
+@click.option("--from", "first", type=_position, required=True, metavar="POSITION",
               help="The first event.")  # fmt: skip
-@click.option("--to", "last", type=click.IntRange(1), required=True, metavar="POSITION",
+@click.option("--to", "last", type=_position, required=True, metavar="POSITION",
               help="The last event.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A new folder.")
 @told
@@ -225,6 +226,16 @@ def _checkpoints(files: tuple[Path, ...], public_keys: Path) -> "list[Checkpoint
         return [decode_checkpoint(_content(file), known) for file in files]
     except CheckpointInvalid as error:
         leave(str(error), DAMAGED)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Whole, or as it was: it may be the only checkpoint that there is."""
+    from coldaisle.core.store.chain_keys import write_whole
+
+    if file.exists() and not file.is_file():  # a pipe, a terminal
+        file.write_bytes(content)
+    else:
+        write_whole(file.resolve(), content, mode=0o644)
 
 
 def _content(file: Path) -> bytes:

@@ -108,7 +108,10 @@ def restore(source: Path, target: Path, key_file: Path | None) -> None:
 
     place = target if target.suffix else target / STORE_FILE
     done = work(source, place, progress("copied bytes:"), key=store_key(key_file))
-    click.echo(f"{done.path}: up to @{done.head}; start it with: coldaisle serve --data {done.path.parent}")
+    how = f"start it with: coldaisle serve --data {done.path.parent}"
+    if done.path.name != STORE_FILE:  # a server there would begin another history beside it
+        how = f"a server looks for {STORE_FILE} in the folder that it is given"
+    click.echo(f"{done.path}: up to @{done.head}; {how}")
 
 
 store.add_command(retention)
