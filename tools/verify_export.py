@@ -20,8 +20,7 @@ D, ROOT = -121665 * pow(121666, -1, P) % P, pow(2, (P - 1) // 4, P)  # its curve
 
 
 def need(holds, says):
-    if not holds:
-        sys.exit(print(f"BROKEN: {says}") or 8)
+    return holds or sys.exit(print(f"BROKEN: {says}") or 8)
 
 
 def point(raw):
@@ -143,6 +142,7 @@ if __name__ == "__main__":
     options = dict(zip(sys.argv[2::2], sys.argv[3::2]))  # noqa: B905 - Python 3.9 has no strict
     if len(sys.argv) % 2 or options.keys() - {"--public-key", "--chain-key"}:
         sys.exit(print(__doc__) or 2)
+    all(len(v) == 64 or Path(v).is_file() or sys.exit(print(f"no key: {v}") or 2) for v in options.values())
     try:
         main(Path(sys.argv[1]), options.get("--public-key"), options.get("--chain-key"))
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, struct.error) as error:

@@ -235,6 +235,13 @@ async def test_retention_may_go_on_beside_an_export(tmp_path: Path, monkeypatch:
     assert "removed by retention: 1 events" in says
 
 
+def test_a_key_file_that_is_not_there_does_not_break_an_export(exported: Path) -> None:
+    for option in ("--public-key", "--chain-key"):
+        assert verify(exported, option, "nowhere.pub") == (2, "no key: nowhere.pub\n")
+    public = (exported.parent / "signing.pub").read_text().split()[1]
+    assert verify(exported, "--public-key", public)[0] == 0
+
+
 def test_the_script_says_how_it_is_used() -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(SCRIPT)], capture_output=True, text=True, check=False
