@@ -21,6 +21,7 @@ from coldaisle.core.store.backup_check import quick_check, thorough_check
 from coldaisle.core.store.backup_copy import copy_history
 from coldaisle.core.store.backup_migration import migrate
 from coldaisle.core.store.chain_keys import load_or_make_chain_keys
+from coldaisle.core.store.chain_verify import verify_chain
 from coldaisle.core.store.cipher import new_store_key
 from coldaisle.core.store.memory import MemoryStore
 from coldaisle.core.store.port import Append, EventStore
@@ -322,6 +323,9 @@ async def test_a_store_of_the_first_layout_opens_and_works(tmp_path: Path, chain
         await scavenge(store, covered_by=(), now=1 << 62)
     assert len(await read_file(path)) == 51
     assert thorough_check(path) == []
+    if keys is not None:
+        async with SqliteStore(path, read_only=True) as store:
+            assert (await verify_chain(store, keys)).fault is None
     saved = apsw.Connection(str(tmp_path / "events.db.schema-1"))
     assert saved.pragma("user_version") == 1
     assert saved.execute("SELECT count(*) FROM event").get == 50

@@ -157,12 +157,42 @@ async def test_events_before_the_first_position_are_found(tmp_path: Path) -> Non
     assert (fault.position, fault.kind) == (-5, Kind.INSERTED)
 
 
-async def test_a_view_in_the_place_of_the_events_is_not_read(tmp_path: Path) -> None:
+async def test_events_between_two_positions_are_found(tmp_path: Path) -> None:
+    """In a table without its key."""
+    path = tmp_path / "events.db"
+    await fill(path, random.Random(1))
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE other AS SELECT * FROM event")
+    connection.execute("UPDATE other SET position = 10.5, id = x'aa' WHERE position = 30")
+    connection.execute("INSERT INTO other SELECT * FROM event WHERE position = 30; DROP TABLE event")
+    connection.execute("ALTER TABLE other RENAME TO event")
+    connection.close()
+    fault = (await verified(path)).fault
+    assert fault is not None
+    assert "table of events is another" in fault.says
+
+
+async def test_events_of_a_second_stream_of_the_same_name_are_found(tmp_path: Path) -> None:
+    """Who reads the stream gets those of the first."""
+    path = tmp_path / "events.db"
+    await fill(path, random.Random(1))
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE other AS SELECT * FROM stream; DROP TABLE stream")
+    connection.execute("ALTER TABLE other RENAME TO stream")
+    connection.execute("INSERT INTO stream SELECT 99, name, version, 0, 0 FROM stream WHERE name = 'run-9'")
+    connection.execute("UPDATE event SET stream_id = 99 WHERE position = 70")
+    connection.close()
+    fault = (await verified(path)).fault
+    assert fault is not None
+    assert (fault.position, fault.kind) == (70, Kind.CHANGED)
+
+
+async def test_a_view_in_the_place_of_a_table_is_not_read(tmp_path: Path) -> None:
     """It may show one history by day, and another while it is verified."""
     path = tmp_path / "events.db"
     await fill(path, random.Random(1))
     connection = apsw.Connection(str(path))
-    connection.execute("ALTER TABLE event RENAME TO shown; CREATE VIEW event AS SELECT * FROM shown")
+    connection.execute("ALTER TABLE stream RENAME TO shown; CREATE VIEW stream AS SELECT * FROM shown")
     connection.close()
     with pytest.raises(StoreError, match="view"):
         await verified(path)

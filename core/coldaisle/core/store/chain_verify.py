@@ -29,7 +29,13 @@ from coldaisle.core.store.chain_keys import ChainKeys
 from coldaisle.core.store.checkpoints import Checkpoint
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.core.store.sqlite_chain import Batch, batches, load_epochs, removal_records, store_id
-from coldaisle.core.store.sqlite_schema import LAST_POSITION
+from coldaisle.core.store.sqlite_schema import LAST_POSITION, is_event_table
+
+_OF_A_SECOND_STREAM = (
+    "SELECT min(position) FROM event WHERE stream_id IN "
+    "(SELECT max(id) FROM stream GROUP BY +name HAVING count(*) > 1)"
+)
+"""The plus sign keeps SQLite from an index that somebody may have made."""
 
 STEP_EVENTS = 2_000
 """Events that one read transaction looks at, unless one batch is larger."""
@@ -109,9 +115,8 @@ class _Walk:
         self._fault: Fault | None = None
         self.running = True
         self._reached(self.position, NO_HASH)  # a checkpoint of before there was a chain is of another one
-        lowest = connection.execute("SELECT min(position) FROM event").get
-        if lowest is not None and lowest < 1:
-            self._stop(lowest, Kind.INSERTED, "positions begin at 1")
+        if (aside := _aside(connection)) is not None:
+            self._stop(*aside)
         foreign = [each for each in against if each.store != self._store_id.hex()]
         if foreign:
             self._stop(self._first, Kind.REWRITTEN, f"the checkpoint is of another store, {foreign[0].store}")
@@ -256,6 +261,17 @@ class _Walk:
     def _stop(self, position: int, kind: Kind, says: str) -> None:
         self.running = False
         self._fault = Fault(position, kind, says)
+
+
+def _aside(connection: apsw.Connection) -> tuple[int, Kind, str] | None:
+    """What no walk along the positions meets, or sees, and who reads a stream does."""
+    if not is_event_table(connection):
+        return 1, Kind.CHANGED, "the table of events is another, and may hold some between two positions"
+    lowest = connection.execute("SELECT min(position) FROM event").get
+    if lowest is not None and lowest < 1:
+        return lowest, Kind.INSERTED, "positions begin at 1"
+    apart = connection.execute(_OF_A_SECOND_STREAM).get
+    return None if apart is None else (apart, Kind.CHANGED, "its stream is one of two of the same name")
 
 
 def _culprit(connection: apsw.Connection, position: int) -> tuple[Kind, str]:

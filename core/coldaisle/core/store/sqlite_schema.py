@@ -118,6 +118,12 @@ def check_schema(connection: apsw.Connection, path: Path) -> None:
         )
 
 
+def is_event_table(connection: apsw.Connection) -> bool:
+    """Whether events lie in the table made for them: in one without its key, a position may be any value."""
+    found = connection.execute("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'event'").get
+    return f"{found};" in SCHEMA
+
+
 def _require_migrated(connection: apsw.Connection, path: Path) -> None:
     found = connection.pragma("user_version")
     if found < SCHEMA_VERSION:
