@@ -141,9 +141,11 @@ async def test_what_cannot_be_looked_at_is_not_called_damaged(data: Path, tmp_pa
             told = call("check", "--data", path, *how)
             assert (told.exit_code, says in told.output, "damaged" in told.output) == (FAILED, True, False)
     assert call("check", "--data", locked, "--key-file", key_file).exit_code == OK
-    locked.write_bytes(bytes(100) + locked.read_bytes()[100:])
-    told = call("check", "--data", locked)
-    assert (told.exit_code, "not an SQLite file" in told.output) == (DAMAGED, True)
+    assert "give its key" in call("salvage", locked, "--out", tmp_path / "new.db").output
+    for path, lost_bytes in ((locked, 100), (data / "events.db", 1), (data / "events.db", 100)):
+        path.write_bytes(bytes(lost_bytes) + path.read_bytes()[lost_bytes:])
+        told = call("check", "--data", path)
+        assert (told.exit_code, "not an SQLite file" in told.output) == (DAMAGED, True)
 
 
 def test_a_command_that_is_told_to_end_leaves_nothing_half_made(data: Path, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ CIPHER = "aegis"
 KEY_BYTES = 32
 MAX_KEY_FILE_BYTES = 4_096
 _PLAIN_MAGIC = b"SQLite format 3\0"
-_FRACTIONS_AT, _FRACTIONS = 21, bytes((64, 32, 32))
-"""Payload fractions, the same in every SQLite file; encryption leaves this part of the header as it is."""
+_HEADER_BYTES = 72
+_FRACTIONS, _APPLICATION = slice(21, 24), slice(68, 72)
+"""In every SQLite file, in plain text though it is encrypted; in every store, unless it is encrypted."""
 
 
 class StoreKey:
@@ -80,7 +81,7 @@ def unlock(connection: apsw.Connection, path: Path, key: StoreKey | None) -> Non
     plain = header.startswith(_PLAIN_MAGIC)
     if key is None:
         if header and not plain:
-            if header[_FRACTIONS_AT:] == _FRACTIONS:
+            if header[_FRACTIONS] == b"\x40\x20\x20" and header[_APPLICATION] != b"COLD":
                 raise StoreKeyWrong(f"{path} does not open, because it is encrypted: give its key")
             raise StoreUnreadable(f"{path} is not an SQLite file: name another file, or restore a backup")
         return
@@ -120,7 +121,7 @@ def _header(path: Path) -> bytes:
     """How the file begins; empty: there is nothing in it yet."""
     try:
         with path.open("rb") as file:
-            return file.read(_FRACTIONS_AT + len(_FRACTIONS))
+            return file.read(_HEADER_BYTES)
     except OSError:
         return b""  # opening it says why, better
 

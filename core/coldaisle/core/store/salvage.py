@@ -117,7 +117,9 @@ def _salvaged(
     unread_tables = _copy_tables(source, target, key)
     rows = query_rows(open_damaged(source, key)) if key is not None else rows_of(source, unreadable)
     if not _copy_events(rows, target, progress):
-        raise StoreUnreadable(f"{source} holds no event that can be read: restore a backup")
+        raise StoreUnreadable(
+            f"{source} holds no event that can be read: give its key if it is encrypted, or restore a backup"
+        )
     renamed = _name_streams(target)
     altered = _drop_altered(target)
     events = int(target.execute("SELECT count(*) FROM event").get)
