@@ -168,6 +168,9 @@ async def test_a_clock_that_leaps_ahead_removes_nothing(
         ),
         (("max_age_days = { run = 1 }", "without_archive = true"), "holds facts or actions"),
         (("max_age_days = { telemetry = -1 }", "without_archive = true"), "an age of -86400 s"),
+        (("max_age_days = { telemetry = 1e18 }", "without_archive = true"), "<= 1000000"),
+        (("max_age_days = { telemetry = inf }", "without_archive = true"), "<= 1000000"),
+        (("max_age_days = { telemetry = nan }", "without_archive = true"), "<= 1000000"),
         (("every_seconds = 0",), "every_seconds"),
     ],
 )

@@ -23,6 +23,7 @@ class LimitSettings(LimitRule, frozen=True, forbid_unknown_fields=True):
 
 
 DAY_SECONDS = 86_400
+MAX_AGE_DAYS = 1_000_000
 DEFAULT_POLICIES = (
     PolicySettings(
         name="cool-hot-racks",
@@ -67,7 +68,7 @@ class RetentionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     archive of an encrypted store.
     """
 
-    max_age_days: dict[str, float] = {}
+    max_age_days: dict[str, Annotated[float, Meta(le=MAX_AGE_DAYS)]] = {}
     archive_dir: str = ""
     without_archive: bool = False
     plain_archive: bool = False
