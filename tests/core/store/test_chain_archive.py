@@ -1,6 +1,9 @@
 """Archived events are held against the chain: neither segments nor their list can be changed unnoticed."""
 
+import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import apsw
@@ -11,7 +14,7 @@ from coldaisle.core.errors import StoreUnreadable
 from coldaisle.core.events import NewEvent
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.archive import Segment, SegmentReader, write_segment
-from coldaisle.core.store.archive_history import segments_of
+from coldaisle.core.store.archive_history import ArchivedHistory, segments_of
 from coldaisle.core.store.chain_archive import verify_archive
 from coldaisle.core.store.chain_keys import new_chain_keys
 from coldaisle.core.store.chain_verify import Kind, Verified, verify_chain
@@ -140,3 +143,20 @@ async def test_a_second_segment_that_says_otherwise_is_named(path: Path) -> None
     connection.close()
     with pytest.raises(StoreUnreadable, match="position 15 is archived twice"):
         await verified(path)
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_segment_of_other_bytes_whose_digest_was_replaced_too_is_named(seed: int, path: Path) -> None:
+    (file,), source = (path.parent / "archive").iterdir(), random.Random(seed)
+    before = await everything(path)
+    forged = bytearray(file.read_bytes())
+    forged[source.randrange(len(forged))] ^= 1 << source.randrange(8)
+    file.write_bytes(forged)
+    apsw.Connection(str(path)).execute("UPDATE segment SET sha256 = ?", (sha256(forged).digest(),))
+    with suppress(StoreUnreadable):
+        assert (await verified(path)).fault is not None or await everything(path) == before
+
+
+async def everything(path: Path) -> list[Recorded]:
+    async with SqliteStore(path, read_only=True) as store:
+        return (await ArchivedHistory(store).read_all()).events

@@ -27,6 +27,8 @@ from coldaisle.core.events.envelope import Recorded
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from zstandard import ZstdDecompressor
+
 BLOCK_EVENTS = 256
 MAX_SEGMENT_EVENTS = 65_536
 MAX_SEGMENT_BYTES = 64 << 20
@@ -156,7 +158,9 @@ class SegmentReader:
             )
         self._index = _read_index(whole, self._path)
         blocks, last = self._index.blocks, self._index.last_position
-        if not blocks or (blocks[0][0], last) != (segment.first_position, segment.last_position):
+        places = [0, *(offset for _, offset in blocks), self._index.end, len(whole)]
+        listed = (segment.first_position, segment.last_position)
+        if not blocks or (blocks[0][0], last) != listed or places != sorted(places):
             raise self._altered()
 
     def events(self, after: int) -> Iterator[Recorded]:
@@ -168,14 +172,20 @@ class SegmentReader:
                 if next_position <= after + 1:
                     continue
                 file.seek(offset)
-                frame = decompressor.decompress(file.read(end - offset), max_output_size=MAX_BLOCK_BYTES)
-                for line in frame.splitlines():
-                    event = _recorded(_line_decoder.decode(line))
+                frame = file.read(end - offset)
+                for event in self._block(frame, decompressor):
                     if not due <= event.position < next_position:
                         raise self._altered()
                     due = event.position + 1
                     if event.position > after:
                         yield event
+
+    def _block(self, frame: bytes, decompressor: "ZstdDecompressor") -> list[Recorded]:
+        try:
+            lines = decompressor.decompress(frame, max_output_size=MAX_BLOCK_BYTES).splitlines()
+            return [_recorded(_line_decoder.decode(line)) for line in lines]
+        except (_zstandard().ZstdError, ValueError) as error:
+            raise self._altered() from error
 
     def _altered(self) -> StoreUnreadable:
         """Where the list of segments, an index and the events disagree, pages would differ by their size."""
@@ -239,8 +249,15 @@ def _footer(index: _Index) -> bytes:
 def _read_index(whole: bytes, path: Path) -> _Index:
     size = int.from_bytes(whole[-_FOOTER_BYTES : -len(_TRAILER)], "little")
     if not whole.endswith(_TRAILER) or size > len(whole) - _FOOTER_BYTES - _SKIPPABLE_HEADER_BYTES:
-        raise StoreUnreadable(f"{path} is no segment of a Coldaisle archive: name the archive's folder")
-    return _index_decoder.decode(whole[-_FOOTER_BYTES - size : -_FOOTER_BYTES])
+        raise _no_segment(path)
+    try:
+        return _index_decoder.decode(whole[-_FOOTER_BYTES - size : -_FOOTER_BYTES])
+    except msgspec.DecodeError as error:
+        raise _no_segment(path) from error
+
+
+def _no_segment(path: Path) -> StoreUnreadable:
+    return StoreUnreadable(f"{path} is no segment of a Coldaisle archive: name the archive's folder")
 
 
 @contextlib.contextmanager
