@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -148,8 +149,11 @@ async def test_what_cannot_be_looked_at_is_not_called_damaged(data: Path, tmp_pa
         assert (told.exit_code, "not an SQLite file" in told.output) == (DAMAGED, True)
 
 
-def test_a_command_that_is_told_to_end_leaves_nothing_half_made(data: Path, tmp_path: Path) -> None:
-    """By SIGTERM, as by Ctrl-C; it is held up where it reads the archive."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_leaves_nothing_half_made(
+    number: int, data: Path, tmp_path: Path
+) -> None:
+    """As by Ctrl-C; it is held up where it reads the archive."""
     call("archive", tmp_path / "cold", "--older-than", "0s", "--data", data)
     (segment,) = (tmp_path / "cold").iterdir()
     segment.unlink()
@@ -159,7 +163,7 @@ def test_a_command_that_is_told_to_end_leaves_nothing_half_made(data: Path, tmp_
     command = subprocess.Popen([sys.executable, "-m", "coldaisle.cli", *words], stderr=subprocess.PIPE)
     with segment.open("wb"):  # as soon as the command reads it
         assert (tmp_path / ".whole.parquet.partial").exists()
-        command.terminate()
+        command.send_signal(number)
         _, told = command.communicate()
     assert (command.returncode, told.strip()) == (130, b"interrupted")
     assert set(tmp_path.iterdir()) == before

@@ -108,7 +108,7 @@ def leave(message: str, exit_code: int) -> NoReturn:
 def told(function: Callable[P, R]) -> Callable[P, R]:
     """Errors that Coldaisle raises on purpose become one line: what, where, and the next step.
 
-    SIGTERM ends a command as Ctrl-C does, so that nothing half made stays behind.
+    SIGTERM, and a terminal that is closed, end a command as Ctrl-C does: nothing half made stays behind.
     """
 
     @functools.wraps(function)
@@ -116,7 +116,9 @@ def told(function: Callable[P, R]) -> Callable[P, R]:
         from coldaisle.core.errors import ColdaisleError
 
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is signal.SIG_DFL:  # nohup(1) ignores the second
+                    signal.signal(number, signal.default_int_handler)
         try:
             return function(*args, **kwargs)
         except ColdaisleError as error:
