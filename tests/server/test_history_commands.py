@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from coldaisle.core.events import NewEvent
 from coldaisle.core.store.chain_keys import load_chain_keys
 from coldaisle.core.store.cipher import load_store_key
+from coldaisle.core.store.retention import scavenge_category
 from coldaisle.core.store.sqlite import SqliteStore
 from coldaisle.server.history_commands import history
 
@@ -54,6 +55,19 @@ def test_a_history_that_holds_ends_with_0_and_one_that_does_not_with_8(folder: P
     assert "BROKEN       @17 changed" in done.output
     done = run("export", "--data", folder, "--from", "1", "--to", "30", "--out", folder / "out")
     assert (done.exit_code, "position 17" in done.output) == (8, True)
+
+
+async def test_an_archive_that_was_altered_ends_with_8_and_one_that_is_away_with_1(folder: Path) -> None:
+    async with SqliteStore(folder / "events.db", chain=load_chain_keys(folder / "chain.key")) as store:
+        await scavenge_category(store, "run", 0, covered_by=(), archive_folder=folder / "archive")
+    (segment,) = (folder / "archive").iterdir()
+    assert (await asyncio.to_thread(run, "verify", "--data", folder)).exit_code == 0
+    segment.write_bytes(segment.read_bytes()[:-1])
+    done = await asyncio.to_thread(run, "verify", "--data", folder)
+    assert (done.exit_code, "not the file that was archived" in done.output) == (8, True)
+    segment.unlink()
+    done = await asyncio.to_thread(run, "verify", "--data", folder)
+    assert (done.exit_code, "bring the file back" in done.output) == (1, True)
 
 
 def test_a_checkpoint_is_made_and_held_against_the_history(folder: Path, tmp_path: Path) -> None:

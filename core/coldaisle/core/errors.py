@@ -15,6 +15,7 @@ ColdaisleError
     ├── ChainKeyUnusable    the key of the hash chain is missing, wrong or unreadable
     ├── CheckpointInvalid   a checkpoint's signature does not hold
     └── StoreUnreadable     the file is not a store, or is damaged
+        ├── ArchiveAltered  a segment is there, and is not what was archived
         ├── SchemaTooOld    no server of this Coldaisle has opened it yet
         ├── StoreDenied     the system does not let it be opened
         └── StoreKeyWrong   it is encrypted, and the key does not fit or is missing
@@ -77,6 +78,10 @@ class SchemaTooNew(StoreError):  # noqa: N818 - named for the situation
 
 class StoreUnreadable(StoreError):  # noqa: N818 - named for the situation
     """Raised when the file is not a store or is damaged; restore it from a backup."""
+
+
+class ArchiveAltered(StoreUnreadable):
+    """Raised when a segment holds something else than was archived; restore it and the store from a copy."""
 
 
 class SchemaTooOld(StoreUnreadable):

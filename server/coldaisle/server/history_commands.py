@@ -94,6 +94,7 @@ def verify(
       coldaisle history verify
       coldaisle history verify --checkpoint tip.json --public-keys ~/signing.pub
     """
+    from coldaisle.core.errors import ArchiveAltered
     from coldaisle.core.store.chain_archive import verify_archive
     from coldaisle.core.store.chain_keys import load_chain_keys
     from coldaisle.core.store.chain_verify import verify_chain
@@ -107,7 +108,10 @@ def verify(
             return found
         return await verify_archive(store, keys, found, archive, progress("verified in the archive"))
 
-    found = _with_store(path, key_file, walk)
+    try:
+        found = _with_store(path, key_file, walk)
+    except ArchiveAltered as error:
+        leave(str(error), DAMAGED)
     _tell(found, against, without_archive)
     sys.exit(DAMAGED if found.fault else 0)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 from msgspec import Struct
 
-from coldaisle.core.errors import StoreError, StoreUnreadable
+from coldaisle.core.errors import ArchiveAltered, StoreError, StoreUnreadable
 from coldaisle.core.events.envelope import Recorded
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class SegmentReader:
                 f"which cannot be read ({error.strerror}): bring the file back, or name the archive's folder"
             ) from error
         if hashlib.sha256(whole).digest() != segment.sha256:
-            raise StoreUnreadable(
+            raise ArchiveAltered(
                 f"{self._path} is not the file that was archived (another SHA-256): restore it from a copy"
             )
         self._index = _read_index(whole, self._path)
@@ -187,9 +187,9 @@ class SegmentReader:
         except (_zstandard().ZstdError, ValueError) as error:
             raise self._altered() from error
 
-    def _altered(self) -> StoreUnreadable:
+    def _altered(self) -> ArchiveAltered:
         """Where the list of segments, an index and the events disagree, pages would differ by their size."""
-        return StoreUnreadable(
+        return ArchiveAltered(
             f"{self._path} holds other positions, or in another order, than its index and the store say: it "
             "was altered, restore a copy of both"
         )

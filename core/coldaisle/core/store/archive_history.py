@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from coldaisle.core.errors import StoreError, StoreUnreadable
+from coldaisle.core.errors import ArchiveAltered, StoreError
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.archive import Segment, SegmentReader
 from coldaisle.core.store.page_bound import take_page
@@ -148,7 +148,7 @@ def _distinct(events: Iterator[Recorded]) -> Iterator[Recorded]:
             before = event
             yield event
         elif event != before:  # which of them is read would depend on the page
-            raise StoreUnreadable(
+            raise ArchiveAltered(
                 f"position {event.position} is archived twice, and not as the same event: restore the store "
                 "and its archive from a copy"
             )
