@@ -428,6 +428,15 @@ async def test_the_chain_goes_on_under_a_new_key(tmp_path: Path) -> None:
         await verified(path, old)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file to another user needs root")
+def test_a_rotated_key_stays_with_who_serves_the_store(tmp_path: Path) -> None:
+    file = tmp_path / "chain.key"
+    add_chain_key(file)
+    os.chown(file, 12_345, 12_346)
+    add_chain_key(file)
+    assert (file.stat().st_uid, file.stat().st_gid, file.stat().st_mode & 0o777) == (12_345, 12_346, 0o600)
+
+
 async def test_a_key_that_comes_in_force_during_a_verification_is_no_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

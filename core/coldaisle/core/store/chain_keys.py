@@ -115,6 +115,7 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
         part.unlink(missing_ok=True)
         descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
         with os.fdopen(descriptor, "wb") as file:
+            _give_to_owner_of(path, descriptor)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -126,3 +127,12 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):  # the folder itself may be what is wrong
             part.unlink()
         raise ChainKeyUnusable(f"{path}: cannot be written ({error.strerror}); check the folder") from error
+
+
+def _give_to_owner_of(path: Path, descriptor: int) -> None:
+    """Who rotates keys need not be who serves the store, and that one is to read them."""
+    if not path.exists():
+        return
+    was, now = path.stat(), os.fstat(descriptor)
+    if (was.st_uid, was.st_gid) != (now.st_uid, now.st_gid):
+        os.fchown(descriptor, was.st_uid, was.st_gid)
