@@ -141,7 +141,9 @@ def created_ticks(event: Recorded) -> str:
 
 def _native(event: Proposed) -> NewEvent | None:
     """One of our events, if its metadata is exactly what :func:`envelope_of` would write."""
-    if event.content_type != JSON or not event.metadata or _is_deep(event.data):
+    if event.content_type != JSON or not event.metadata:
+        return None
+    if event.type in EVENT_TYPES and _is_deep(event.data):  # nobody here decodes the others
         return None
     try:
         own = _own.decode(event.metadata)
@@ -173,7 +175,8 @@ def _raw_or_bytes(content: bytes) -> tuple[Raw | UnsetType, bytes]:
 
 def _is_deep(content: bytes) -> bool:
     """Whether JSON is nested deeper than it may be stored; in more brackets orjson meets its own bound."""
-    if content.count(b"[") + content.count(b"{") <= MAX_NESTED_BRACKETS:
+    short = len(content) <= 2 * MAX_NESTED_BRACKETS
+    if short or content.count(b"[") + content.count(b"{") <= MAX_NESTED_BRACKETS:
         return False
     try:
         orjson.loads(b"[" * _OUTER_BRACKETS + content + b"]" * _OUTER_BRACKETS)
