@@ -171,6 +171,39 @@ async def test_only_what_may_pass_is_tried_again(port: int, error: Exception, at
     assert tried == attempts
 
 
+@pytest.mark.parametrize(
+    "error", [refused.AccessDeniedError(), refused.UnauthenticatedError("user is wrong")]
+)
+async def test_a_user_that_the_cluster_refuses_is_an_error_of_the_store(port: int, error: Exception) -> None:
+    async def work(_: AsyncKurrentDBClient) -> None:
+        raise error
+
+    link = Link(config(port))
+    await link.open()
+    with pytest.raises(StoreError, match=f"{type(error).__name__}.*user and password"):
+        await link.call(work)
+    await link.close()
+
+
+async def test_whatever_a_cluster_does_not_allow_is_an_error_of_the_store(tmp_path: Path) -> None:
+    async with (
+        SqliteStore(tmp_path / "events.db") as behind,
+        kurrent_server(behind, "127.0.0.1", 0, KurrentSettings()) as port,
+        KurrentStore(config(port)) as store,
+    ):
+        await behind.append("a", [new(1)])
+        for work in (
+            store.append("a", [new(2)]),
+            store.append_many([Append("a", [new(2)]), Append("b", [new(3)])]),
+            store.delete_stream("a"),
+            store.tombstone("a"),
+            store.truncate_stream("a", 1),
+            store.save_checkpoint("me", 1),
+        ):
+            with pytest.raises(StoreError, match="user and password"):
+                await work
+
+
 async def test_who_follows_ends_when_cancelled_wherever_in_the_client_it_is(port: int) -> None:
     """The package swallows a cancellation while it ends an answer: each attempt comes a step later."""
     async with KurrentStore(config(port)) as store, KurrentStore(config(port)) as other:

@@ -141,6 +141,8 @@ async def test_discovery_and_the_synchronous_client_work_over_tls(secure_port: i
         ("0.0.0.0", KurrentSettings()),
         ("127.0.0.1", KurrentSettings(certificate_file="only.pem")),
         ("127.0.0.1", KurrentSettings(certificate_file="no.pem", key_file="none.pem")),
+        ("127.0.0.1", KurrentSettings(users=(User("a", "scrypt$salt$digest"),))),
+        ("127.0.0.1", KurrentSettings(users=(User("a", "secret"),))),
     ],
 )
 async def test_what_cannot_be_served_is_said_at_the_start(

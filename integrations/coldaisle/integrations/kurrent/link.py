@@ -53,13 +53,18 @@ class Link:
 
         Repetition is safe because ids are given before the first attempt. Raises StoreError.
         """
-        from kurrentdbclient.exceptions import KurrentDBClientError
+        from kurrentdbclient.exceptions import AccessDeniedError, KurrentDBClientError, UnauthenticatedError
 
         assert self._client is not None, "open the store before use"
         pause_seconds = self._config.first_pause_seconds
         for attempt in range(1, self._config.max_attempts + 1):
             try:
                 return await _whole(work(self._client))
+            except (AccessDeniedError, UnauthenticatedError) as error:
+                raise StoreError(
+                    f"KurrentDB refused ({type(error).__name__}: {error}): check user and password in the "
+                    "store's address, and what the user may do"
+                ) from error
             except KurrentDBClientError as error:
                 if not _passes(error):
                     raise

@@ -8,7 +8,7 @@ import grpc
 
 from coldaisle.core.errors import ConfigError
 from coldaisle.core.store import EventStore
-from coldaisle.server.kurrent.settings import KurrentSettings
+from coldaisle.server.kurrent.settings import KurrentSettings, is_hashed
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_MESSAGE_BYTES = 17 << 20
@@ -69,6 +69,12 @@ def _check(host: str, settings: KurrentSettings) -> None:
             f"kurrent: without TLS the listener stays on loopback, and {host!r} is not: "
             "name certificate_file and key_file"
         )
+    for user in settings.users:
+        if not is_hashed(user.password_hash):
+            raise ConfigError(
+                f"kurrent: the password_hash of user {user.name!r} is none: write there what "
+                "coldaisle.server.kurrent.hashed_password(password) gives"
+            )
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int, settings: KurrentSettings) -> int:

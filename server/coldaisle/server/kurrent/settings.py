@@ -3,11 +3,13 @@
 import hashlib
 import hmac
 import os
+import re
 
 from msgspec import Struct
 
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 1 << 14, 8, 1
 _SALT_BYTES = 16
+_HASHED = re.compile(r"scrypt\$(?:[0-9a-f]{2})+\$[0-9a-f]{128}")
 
 
 class User(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,12 +47,16 @@ def hashed_password(password: str) -> str:
     return f"scrypt${salt.hex()}${_digest(password, salt).hex()}"
 
 
+def is_hashed(password_hash: str) -> bool:
+    """Whether the text is of the form that :func:`hashed_password` gives."""
+    return _HASHED.fullmatch(password_hash) is not None
+
+
 def password_fits(password: str, password_hash: str) -> bool:
     """Whether the password is the hashed one; costs about 50 ms of a core, on purpose."""
-    kind, _, rest = password_hash.partition("$")
-    salt, _, digest = rest.partition("$")
-    if kind != "scrypt":
+    if not is_hashed(password_hash):
         return False
+    _, salt, digest = password_hash.split("$")
     return hmac.compare_digest(_digest(password, bytes.fromhex(salt)), bytes.fromhex(digest))
 
 
