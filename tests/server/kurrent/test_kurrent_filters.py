@@ -54,6 +54,15 @@ def test_prefixes_of_streams_are_left_to_the_store() -> None:
     assert [by_type.admits(one) for one in made] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("regex", "reason"),
+    [("[", r"^filter '\[': missing \]: \[$"), ("a(?=b)", r"\(\?=; write it without look-around$")],
+)
+def test_what_is_wrong_with_an_expression_is_told(regex: str, reason: str) -> None:
+    with pytest.raises(WireRefusal, match=reason):
+        compile_expression(regex)
+
+
 async def test_filters_travel(client: AsyncKurrentDBClient) -> None:
     for name in ("Alpha", "Beta", "Alphabet"):
         await client.append_to_stream(f"s-{name}", events=NewEvent(type=name, data=b"1"),

@@ -67,7 +67,9 @@ def _compiled(regex: str) -> Callable[[str], object]:
     try:
         search: Callable[[str], object] = re2.compile(regex, options=options).search
     except re2.error as error:
-        raise bad_request(f"filter {regex!r}: {error}; write it without look-around") from error
+        reason = error.args[0].decode(errors="replace")
+        hint = "; write it without look-around" if "perl operator" in reason else ""
+        raise bad_request(f"filter {regex!r}: {reason}{hint}") from error
     return search
 
 
