@@ -239,6 +239,15 @@ async def test_others_events_are_read_as_foreign(port: int) -> None:
         assert abs(event.time - time.time_ns()) < 60_000_000_000
 
 
+async def test_truncations_at_once_do_not_meet(port: int) -> None:
+    async with KurrentStore(config(port)) as store:
+        await store.append("a", [new(n) for n in range(9)])
+        async with asyncio.TaskGroup() as truncations:
+            for version in range(1, 6):
+                truncations.create_task(store.truncate_stream("a", version))
+        assert 1 <= (await store.read_stream("a"))[0].version <= 5
+
+
 async def test_bookkeeping_is_not_part_of_the_history(port: int) -> None:
     async with KurrentStore(config(port)) as store:
         await store.append("a", [new(1)])

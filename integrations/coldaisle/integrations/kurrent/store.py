@@ -5,6 +5,7 @@ port is stricter than the cluster, the embedded store is the one that keeps it: 
 id in the same stream only.
 """
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import orjson
 
-from coldaisle.core.errors import WrongVersion
+from coldaisle.core.errors import StoreError, WrongVersion
 from coldaisle.core.events import NewEvent, new_id
 from coldaisle.core.events.envelope import Recorded
 from coldaisle.core.store.check import check_appends
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 CHECKPOINT_TYPE = "$coldaisle-checkpoint"
 """A system type: readers of the history do not see it."""
 CHECKPOINT_PREFIX = "coldaisleCheckpoint-"
+MAX_METADATA_ATTEMPTS = 20
+"""To change a stream's metadata, where others change it at the same time."""
 MAX_LOOKED_AT_EVENTS = 50_000
 """Events that one filtered read looks at, at most."""
 
@@ -125,10 +128,16 @@ class KurrentStore:
             return
         before_version = max(0, min(before_version, state.version + 1))
 
+        from kurrentdbclient.exceptions import WrongCurrentVersionError
+
         async def truncate(client: "AsyncKurrentDBClient") -> None:
-            metadata, version = await client.get_stream_metadata(stream)
-            metadata["$tb"] = before_version
-            await client.set_stream_metadata(stream, metadata=metadata, current_version=version)
+            for _ in range(MAX_METADATA_ATTEMPTS):
+                metadata, version = await client.get_stream_metadata(stream)
+                metadata["$tb"] = before_version
+                with contextlib.suppress(WrongCurrentVersionError):
+                    await client.set_stream_metadata(stream, metadata=metadata, current_version=version)
+                    return
+            raise StoreError(f"the metadata of {stream!r} changes all the time: truncate it again later")
 
         await self._link.call(truncate)
 
