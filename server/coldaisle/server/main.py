@@ -181,6 +181,7 @@ def _server(
             # an agent whose machine is gone says nothing, not even that
             ("grpc.keepalive_time_ms", KEEPALIVE_MILLISECONDS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLISECONDS),
+            ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MILLISECONDS),  # that is what counts
             # who watches quiet alerts asks so whether we are there; by default that ends in a refusal
             ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_MILLISECONDS),
         ),

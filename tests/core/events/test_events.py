@@ -85,6 +85,28 @@ def test_a_body_that_does_not_fit_its_type_is_an_error_with_its_place() -> None:
         decode(recorded("AssetRemoved", b'{"asset": 4}'))
 
 
+def nested(depth: int) -> bytes:
+    return b'{"asset":"a","kind":"rack","new":%s1%s}' % (b"[" * depth, b"]" * depth)
+
+
+def test_json_that_is_nested_too_deep_is_refused_and_what_was_taken_is_read_wherever_that_is() -> None:
+    """A reader with more calls under way than the writer had meets its end earlier."""
+    depth = 10
+    while True:
+        try:
+            parse_body("AssetObserved", nested(depth + 1))
+        except EventError as error:
+            assert "nested too deep" in str(error)  # noqa: PT017 - where that begins is looked for
+            break
+        depth += 1
+
+    def read(calls: int) -> object:
+        return read(calls - 1) if calls else decode(recorded("AssetObserved", nested(depth)))
+
+    assert read(0) == read(100)
+    assert depth > 500
+
+
 @given(st.sampled_from(sorted(EVENT_TYPES)), st.binary(max_size=200))
 def test_nothing_but_our_own_error_leaves_the_decoder(name: str, data: bytes) -> None:
     try:

@@ -1,8 +1,10 @@
 """Event bodies to JSON and back. The envelope's ``type`` is the tag; unknown types are passed over."""
 
+import contextlib
+import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import msgspec
@@ -131,6 +133,8 @@ def parse_body(type_name: str, data: bytes) -> AnyEvent:
         raise EventError(f"{type_name}: {error}") from error
     except UnicodeDecodeError as error:
         raise EventError(f"{type_name}: not UTF-8 at byte {error.start}") from error
+    except RecursionError as error:
+        raise EventError(f"{type_name}: nested too deep") from error
 
 
 def decode(event: Recorded) -> Fact | None:
@@ -146,9 +150,23 @@ def decode(event: Recorded) -> Fact | None:
             body: AnyEvent = _samples.decode_next(event.stream, event.data)
         else:
             body = decoder.decode(event.data)
+    except RecursionError:
+        with _deeper():
+            body = decoder.decode(event.data)
     except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
         raise EventError(f"event at position {event.position} ({event.type}): {error}") from error
     return Fact(
         event.position, event.stream, event.version, event.id, event.time, event.recorded,
         event.actor, event.correlation_id, event.causation_id, body,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _deeper() -> Iterator[None]:
+    """For what was taken in where fewer calls were under way: no reader may fail at it."""
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * usual)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(usual)
