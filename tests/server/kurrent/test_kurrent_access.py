@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from kurrentdbclient import AsyncKurrentDBClient, KurrentDBClient, NewEvent, NewEvents, StreamState
@@ -80,11 +82,23 @@ async def test_users_do_what_they_may(secure_port: int, authority: str, store: S
 
 
 @pytest.mark.parametrize("login", ["auditor:wrong@", "nobody:read me@"])
-async def test_wrong_credentials_are_refused(secure_port: int, authority: str, login: str) -> None:
+async def test_wrong_credentials_are_refused_after_the_same_work(
+    secure_port: int, authority: str, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quick refusal would tell that there is no such user."""
+    scrypt, hashed = hashlib.scrypt, 0
+
+    def counted(*given: bytes, **named: Any) -> bytes:
+        nonlocal hashed
+        hashed += 1
+        return scrypt(*given, **named)
+
+    monkeypatch.setattr("hashlib.scrypt", counted)
     async with connected(secure_port, authority, login) as client:
         for _ in range(2):
             with pytest.raises(refused.UnauthenticatedError):
                 await client.get_stream("a")
+    assert hashed >= 2
 
 
 async def test_no_credentials_read_only_where_that_is_allowed(
